@@ -1,0 +1,1 @@
+"""The controller: state, lifecycle, planner, scheduling, store, API and command line."""

@@ -1,0 +1,1 @@
+"""The driver contract as tests, to be run against any driver."""

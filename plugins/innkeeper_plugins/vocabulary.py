@@ -1,0 +1,290 @@
+"""The words that the controller, the agents and the drivers share, as immutable values.
+
+Nothing here acts: no I/O, no clock, no lookup.
+A word that only one of the three needs does not belong here.
+"""
+
+from enum import StrEnum
+from typing import NewType, dataclass_transform
+
+import msgspec
+
+VmId = NewType("VmId", int)
+HostId = NewType("HostId", int)
+ImageId = NewType("ImageId", int)
+OperationId = NewType("OperationId", str)
+#: Lower-case hexadecimal SHA-256 of a file's bytes.
+Digest = NewType("Digest", str)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every shared value: immutable, compared by content, built by keyword."""
+
+
+class VmState(StrEnum):
+    """Where a VM is in its life; which step runs is the operation's business."""
+
+    PENDING = "PENDING"
+    HOLD = "HOLD"
+    PROLOG = "PROLOG"
+    BOOT = "BOOT"
+    RUNNING = "RUNNING"
+    UNKNOWN = "UNKNOWN"
+    SAVE = "SAVE"
+    SUSPENDED = "SUSPENDED"
+    STOPPED = "STOPPED"
+    POWEROFF = "POWEROFF"
+    UNDEPLOYED = "UNDEPLOYED"
+    MIGRATE = "MIGRATE"
+    SHUTDOWN = "SHUTDOWN"
+    EPILOG = "EPILOG"
+    FAILED = "FAILED"
+    DONE = "DONE"
+
+
+class PowerState(StrEnum):
+    """What a hypervisor says of a guest."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    OFF = "off"
+    #: The guest or its hypervisor process died without being asked to.
+    CRASHED = "crashed"
+    #: The hypervisor does not know the guest.
+    ABSENT = "absent"
+
+
+class DiskFormat(StrEnum):
+    """The disk formats that are ever opened; anything else is refused at the door."""
+
+    QCOW2 = "qcow2"
+    RAW = "raw"
+
+
+class DiskKind(StrEnum):
+    """What a disk is made from."""
+
+    #: Made from a registered image.
+    IMAGE = "image"
+    #: An empty volatile disk, with a file system where ``Disk.filesystem`` names one.
+    VOLATILE = "volatile"
+    SWAP = "swap"
+    CDROM = "cdrom"
+
+
+class ImageRef(Value):
+    """A registered image as a host needs to know it; immutable by digest."""
+
+    image_id: ImageId
+    name: str
+    #: Name of the datastore whose image cache it lies in.
+    datastore: str
+    sha256: Digest
+    #: Bytes of the file.
+    size_bytes: int
+    #: Bytes that a guest sees.
+    virtual_size_bytes: int
+    format: DiskFormat
+
+
+class Disk(Value):
+    """A VM's own disk: a copy or overlay of an image, or an empty one."""
+
+    #: Unique in its VM, counted from 0; the disk's file is named after it.
+    disk_id: int
+    kind: DiskKind
+    #: Name of the datastore; each agent knows the path that it has for it.
+    datastore: str
+    #: Name of the transfer driver that looks after the disk.
+    driver: str
+    format: DiskFormat
+    #: Bytes that the guest sees; at least the image's virtual size.
+    size_bytes: int
+    #: Device name in the guest: ``vda``, ``sda``, ``hda``.
+    target: str
+    bus: str = "virtio"
+    readonly: bool = False
+    cache: str = "default"
+    image: ImageRef | None = None
+    #: File system of a volatile disk (``ext4``, ``ext2``, ``vfat``); empty for none.
+    filesystem: str = ""
+
+
+class Nic(Value):
+    """A guest's network card with the addresses leased to it."""
+
+    #: Unique in its VM, counted from 0.
+    nic_id: int
+    network: str
+    mac: str
+    #: Bridge on the host; empty for user-mode networking (no bridge, no root).
+    bridge: str = ""
+    vlan_id: int | None = None
+    #: Physical device that carries the VLAN.
+    physical_device: str = ""
+    ip: str = ""
+    netmask: str = ""
+    gateway: str = ""
+    dns: str = ""
+    model: str = "virtio"
+
+
+class Boot(Value):
+    """How the guest starts: from a disk, or from a kernel given as an image."""
+
+    arch: str = "x86_64"
+    machine: str = ""
+    kernel: ImageRef | None = None
+    initrd: ImageRef | None = None
+    kernel_cmdline: str = ""
+    #: Disk and NIC names in boot order, as in OpenNebula: ``disk0``, ``nic0``.
+    order: tuple[str, ...] = ()
+
+
+class Graphics(Value):
+    """A guest's screen."""
+
+    type: str = "vnc"
+    listen: str = "127.0.0.1"
+    #: ``None`` lets the hypervisor choose.
+    port: int | None = None
+    keymap: str = ""
+
+
+class Capacity(Value):
+    """An amount of what a host has and a VM takes."""
+
+    #: Cores; fractions allowed.
+    cpu_cores: float = 0.0
+    memory_mib: int = 0
+
+
+class Vm(Value):
+    """A VM as a host has to build it: everything resolved, nothing to look up."""
+
+    vm_id: VmId
+    name: str
+    #: RFC 4122 text; the same for the whole life of the VM.
+    uuid: str
+    #: Fencing token: raised whenever the VM may move.
+    generation: int
+    cpu_cores: float
+    vcpus: int
+    memory_mib: int
+    #: Name of the hypervisor driver.
+    hypervisor: str
+    #: Name of the datastore that the VM's own directory (context, checkpoint) lies in.
+    datastore: str = "default"
+    boot: Boot = Boot()
+    disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    #: Variables for the guest; empty for no context disk.
+    context: dict[str, str] = {}
+    graphics: Graphics | None = None
+    cpu_model: str = ""
+    #: ``ACPI``, ``APIC``, ``PAE``, ``GUEST_AGENT``... in upper case with their values.
+    features: dict[str, str] = {}
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the VM takes of a host."""
+        return Capacity(cpu_cores=self.cpu_cores, memory_mib=self.memory_mib)
+
+    def disk(self, disk_id: int) -> Disk:
+        """Return the disk with that id.
+
+        Raises:
+            KeyError: the VM has no such disk.
+        """
+        for disk in self.disks:
+            if disk.disk_id == disk_id:
+                return disk
+        raise KeyError(disk_id)
+
+
+class Holder(Value):
+    """Somebody who can serve bytes by digest: an agent, or the controller for an upload."""
+
+    #: ZeroMQ endpoint of the bulk socket, ``tcp://10.0.0.7:2635``.
+    endpoint: str
+    #: Z85 text of the CURVE public key that the holder's bulk socket answers with.
+    public_key: str
+
+
+class SealedFile(Value):
+    """A file of a VM at rest, ready to be fetched by digest from the host that sealed it."""
+
+    #: File name in the VM's directory: ``disk.0``, ``checkpoint``.
+    name: str
+    sha256: Digest
+    size_bytes: int
+    #: Name of the datastore that the file lies in on the host that sealed it.
+    datastore: str
+
+
+class Observation(Value):
+    """What a hypervisor says of one guest at one moment; it never completes a step."""
+
+    vm_id: VmId
+    generation: int
+    power: PowerState
+    #: CPU time that the guest has used, seconds.
+    cpu_time_s: float = 0.0
+    memory_mib: int = 0
+
+
+class DriverKind(StrEnum):
+    """What a driver looks after."""
+
+    TRANSFER = "transfer"
+    HYPERVISOR = "hypervisor"
+
+
+class DriverFacts(Value):
+    """A driver that a host has and the optional abilities it declares."""
+
+    kind: DriverKind
+    name: str
+    capabilities: tuple[str, ...] = ()
+
+
+class DatastoreFacts(Value):
+    """A datastore as one host sees it."""
+
+    name: str
+    total_mib: int
+    free_mib: int
+
+
+class Advertisement(Value):
+    """All that a host says of itself."""
+
+    capacity: Capacity
+    drivers: tuple[DriverFacts, ...] = ()
+    datastores: tuple[DatastoreFacts, ...] = ()
+    bridges: tuple[str, ...] = ()
+    #: Digests that this host can serve to others.
+    images: tuple[Digest, ...] = ()
+    #: Where others fetch from; ``None`` where the host serves nobody.
+    holder: Holder | None = None
+    #: Facts for requirement expressions: ``ARCH``, ``CPU_MODEL``, ``CPU_FLAGS``, ``HYPERVISOR``...
+    facts: dict[str, str | int | float] = {}
+    guests: tuple[Observation, ...] = ()
+
+
+class Outcome(Value):
+    """How a step ended, with the tool's own words."""
+
+    ok: bool
+    #: Stable code of a failure (``no_space``, ``image_missing``, ``tool_failed``...); empty when ok.
+    code: str = ""
+    #: One sentence that says what happened and what to do next.
+    message: str = ""
+    argv: tuple[str, ...] = ()
+    exit_status: int | None = None
+    #: At most 8 KiB, the end where it was longer.
+    stderr: str = ""
+    #: What the step found out: ``deploy_id``, ``sha256``...; and JSON where it is a list.
+    result: dict[str, str | int | float] = {}
+    duration_s: float = 0.0
