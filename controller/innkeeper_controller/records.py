@@ -6,9 +6,12 @@ Adding a kind: a class here and a row in ``KINDS``; the store makes its table fr
 
 from enum import StrEnum
 
+import msgspec
+
 from innkeeper_plugins.steps import Step
 from innkeeper_plugins.vocabulary import (
     Advertisement,
+    Capacity,
     Digest,
     DiskFormat,
     HostId,
@@ -110,12 +113,12 @@ class Image(Value):
 class AddressRange(Value):
     """Consecutive addresses of a virtual network."""
 
+    #: How many addresses.
+    size: int
     #: First IPv4 address, dotted; empty for a range of MACs only.
     ip: str = ""
     #: First MAC; by default 02:00 and the octets of the IP.
     mac: str = ""
-    #: How many addresses.
-    size: int
 
 
 class Network(Value):

@@ -260,7 +260,7 @@ VERBS: dict[type[StepBase], Verb] = {
     Delete: Verb(
         name="delete",
         family=Family.TRANSFER,
-        line=lambda _: "all files" if s.disk_id is None else f"disk.{s.disk_id}",
+        line=lambda s: "all files" if s.disk_id is None else f"disk.{s.disk_id}",
         final=True,
     ),
     Premigrate: Verb(

@@ -5,7 +5,7 @@ A word that only one of the three needs does not belong here.
 """
 
 from enum import StrEnum
-from typing import NewType, dataclass_transform
+from typing import Any, NewType, dataclass_transform
 
 import msgspec
 
@@ -18,7 +18,16 @@ Digest = NewType("Digest", str)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValueMeta(msgspec.StructMeta):
+    """Makes every value built by keyword only, which msgspec does not hand down by itself."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:  # noqa: ANN401 - as the metaclass has it
+        """Make the class with ``kw_only``."""
+        options.setdefault("kw_only", True)
+        return super().__new__(cls, name, bases, namespace, **options)
+
+
+class Value(msgspec.Struct, metaclass=ValueMeta, frozen=True, omit_defaults=True):
     """Base of every shared value: immutable, compared by content, built by keyword."""
 
 

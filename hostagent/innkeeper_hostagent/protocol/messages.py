@@ -188,9 +188,9 @@ class CarryOut(Value, tag="carry_out"):
     #: Name of the operation's kind, for the transfer script.
     kind: str
     steps: tuple[Step, ...]
-    vm: Vm | None = None
     #: Not to be begun later than this after it arrived.
     expires_in_s: float
+    vm: Vm | None = None
     #: Take back a leg that ended ``done``, its last step first.
     undo: bool = False
 
