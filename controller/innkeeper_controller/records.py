@@ -6,8 +6,6 @@ Adding a kind: a class here and a row in ``KINDS``; the store makes its table fr
 
 from enum import StrEnum
 
-import msgspec
-
 from innkeeper_plugins.steps import Step
 from innkeeper_plugins.vocabulary import (
     Advertisement,
@@ -260,6 +258,8 @@ class VmRecord(Value):
     attributes: dict[str, str] = {}
     #: Where it is, or where its files lie; None while nowhere.
     host_id: HostId | None = None
+    #: Where it is moving to; its capacity is taken there as well.
+    destination_id: HostId | None = None
     #: The hypervisor's name for the guest.
     deploy_id: str = ""
     #: Operation in progress, if any.
@@ -268,16 +268,14 @@ class VmRecord(Value):
     last_operation_id: OperationId | None = None
     #: Files at rest that another host can fetch from ``host_id`` (STOPPED, UNDEPLOYED).
     sealed: tuple[SealedFile, ...] = ()
-    #: True where the scheduler placed it, or shall: a person may deploy by hand with ``--hold`` first.
     submitted_at_s: Moment = 0.0
     #: When it came into its state.
     since_s: Moment = 0.0
     ended_at_s: Moment | None = None
     #: Why it is FAILED; empty otherwise.
     error: str = ""
-    #: Last observation of its guest.
-    cpu_time_s: float = 0.0
-    memory_used_mib: int = 0
+    #: The person who asked for its end while an operation was running; it follows the operation.
+    end_asked_by: str = ""
 
 
 Record = User | Host | Datastore | Image | Network | AddressLease | Operation | VmRecord
@@ -309,19 +307,8 @@ KINDS: dict[str, Kind] = {
 KIND_OF: dict[type, str] = {kind.record: word for word, kind in KINDS.items()}
 
 
-class Change(Value):
-    """A record's new values: the unit of the log, from which the whole state can be told again.
-
-    ``fields`` has only the attributes that differ; a new record has them all; None deletes it.
-    """
-
-    kind: str
-    key: str
-    fields: dict[str, msgspec.Raw] | None
-
-
 class Event(Value):
-    """Something that happened, with the changes that it made; written in the same transaction."""
+    """Something that happened; written in the same transaction as the changes that it made."""
 
     #: Noun and past participle: ``vm.submitted``, ``step.ended``.
     what: str

@@ -1,0 +1,277 @@
+"""The whole state in memory: records by kind and key, and the indexes over them.
+
+``apply`` is the only thing that changes records; telling the log again through it gives the same state.
+It decides nothing, reads no clock and touches no disk.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from innkeeper_controller.lifecycle import HOLDS_CAPACITY
+from innkeeper_controller.records import (
+    KIND_OF,
+    KINDS,
+    AddressLease,
+    Datastore,
+    Host,
+    Image,
+    Moment,
+    Network,
+    Operation,
+    OperationStatus,
+    Record,
+    User,
+    VmRecord,
+)
+from innkeeper_hostagent.protocol.messages import Heartbeat
+from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, OperationId, VmId, VmState
+
+Key = int | str
+
+#: Operations that go on.
+UNFINISHED = (OperationStatus.RUNNING, OperationStatus.UNDOING)
+
+
+def key_of(record: Record) -> Key:
+    """Return the record's key in its kind."""
+    return getattr(record, KINDS[KIND_OF[type(record)]].key)  # type: ignore[no-any-return]  # a column of the table
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One record's change: from ``old`` (None: new) to ``new`` (None: deleted)."""
+
+    kind: str
+    key: Key
+    old: Record | None
+    new: Record | None
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a step was when it was last heard of; kept in memory only."""
+
+    step_id: int
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Records and indexes; read freely, change only through ``apply``."""
+
+    users: dict[str, User] = field(default_factory=dict)
+    hosts: dict[HostId, Host] = field(default_factory=dict)
+    datastores: dict[str, Datastore] = field(default_factory=dict)
+    images: dict[ImageId, Image] = field(default_factory=dict)
+    networks: dict[int, Network] = field(default_factory=dict)
+    leases: dict[str, AddressLease] = field(default_factory=dict)
+    #: Those that go on, and the last of each live VM or image.
+    operations: dict[OperationId, Operation] = field(default_factory=dict)
+    #: All but the DONE ones.
+    vms: dict[VmId, VmRecord] = field(default_factory=dict)
+
+    #: ``{kind: highest number ever given}``; DONE VMs and ended operations count.
+    last_ids: dict[str, int] = field(default_factory=dict)
+
+    used: dict[HostId, Capacity] = field(default_factory=dict)
+    #: VMs that take capacity of a host, or have files on it.
+    vms_on: dict[HostId, set[VmId]] = field(default_factory=dict)
+    #: VMs that wait for a host, in order of submission.
+    pending: dict[VmId, None] = field(default_factory=dict)
+    #: Operations that go on.
+    running: dict[OperationId, None] = field(default_factory=dict)
+    host_ids: dict[str, HostId] = field(default_factory=dict)
+    host_of_key: dict[str, HostId] = field(default_factory=dict)
+    image_ids: dict[str, ImageId] = field(default_factory=dict)
+    network_ids: dict[str, int] = field(default_factory=dict)
+    leases_of: dict[VmId, set[str]] = field(default_factory=dict)
+    user_of_token: dict[str, str] = field(default_factory=dict)
+    #: ``{network: {range index: next offset that was never leased}}`` with the freed ones beside it.
+    lease_count: dict[int, int] = field(default_factory=dict)
+
+    #: Told by agents, never stored.
+    heard_at_s: dict[HostId, Moment] = field(default_factory=dict)
+    load: dict[HostId, Heartbeat] = field(default_factory=dict)
+    progress: dict[OperationId, Progress] = field(default_factory=dict)
+    usage: dict[VmId, tuple[float, int]] = field(default_factory=dict)
+    #: Hosts whose numbers changed since the scheduler looked.
+    touched: set[HostId] = field(default_factory=set)
+
+    def table(self, kind: str) -> dict[Key, Record]:
+        """Return the records of a kind by key; not to be written to."""
+        return getattr(self, KINDS[kind].plural)  # type: ignore[no-any-return]  # a column of the table
+
+    def get(self, kind: str, key: Key) -> Record | None:
+        """Return the record, or None where memory has none."""
+        return self.table(kind).get(key)
+
+    def load_records(self, records: Iterable[Record], last_ids: dict[str, int]) -> None:
+        """Fill an empty cluster from the store."""
+        for record in records:
+            self.apply(Put(KIND_OF[type(record)], key_of(record), None, record))
+        for kind, number in last_ids.items():
+            self.last_ids[kind] = max(number, self.last_ids.get(kind, -1))
+
+    def apply(self, put: Put) -> None:
+        """Replace one record and bring the indexes along."""
+        table = self.table(put.kind)
+        if put.new is None or _has_left(put.new):
+            table.pop(put.key, None)
+        else:
+            table[put.key] = put.new
+        self._count_id(put.kind, put.key)
+        index = _INDEXES.get(put.kind)
+        if index:
+            index(self, put.old, put.new)  # type: ignore[arg-type]  # the kind's own record type
+
+    def next_id(self, kind: str) -> int:
+        """Return the next number of a kind; numbers are never given twice."""
+        return self.last_ids.get(kind, -1) + 1
+
+    def _count_id(self, kind: str, key: Key) -> None:
+        number = int(str(key).removeprefix("o")) if kind in _NUMBERED else -1
+        if number > self.last_ids.get(kind, -1):
+            self.last_ids[kind] = number
+
+    def claims(self, vm: VmRecord) -> tuple[HostId, ...]:
+        """Return the hosts whose capacity the VM takes: where it is and where it goes."""
+        here = (vm.host_id,) if vm.host_id is not None and vm.state in HOLDS_CAPACITY else ()
+        there = (vm.destination_id,) if vm.destination_id is not None and vm.destination_id not in here else ()
+        return here + there
+
+
+#: Kinds whose keys are numbers that count up.
+_NUMBERED = frozenset({"host", "image", "network", "operation", "vm"})
+
+
+def _has_left(record: Record) -> bool:
+    return isinstance(record, VmRecord) and record.state is VmState.DONE
+
+
+def _index_name(names: str, key: str):  # noqa: ANN202 - a small factory of index functions
+    def index(cluster: Cluster, old: Host | None, new: Host | None) -> None:
+        by_name = getattr(cluster, names)
+        if old is not None and (new is None or new.name != old.name):
+            by_name.pop(old.name, None)
+        if new is not None:
+            by_name[new.name] = getattr(new, key)
+
+    return index
+
+
+_index_host_name = _index_name("host_ids", "host_id")
+
+
+def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
+    _index_host_name(cluster, old, new)
+    if old is not None and old.public_key:
+        cluster.host_of_key.pop(old.public_key, None)
+    if new is not None and new.public_key:
+        cluster.host_of_key[new.public_key] = new.host_id
+    cluster.touched.add((new or old).host_id)  # type: ignore[union-attr]  # one of them is there
+
+
+def _index_user(cluster: Cluster, old: User | None, new: User | None) -> None:
+    if old is not None:
+        cluster.user_of_token.pop(old.token_sha256, None)
+    if new is not None:
+        cluster.user_of_token[new.token_sha256] = new.name
+
+
+def _index_lease(cluster: Cluster, old: AddressLease | None, new: AddressLease | None) -> None:
+    for lease, sign in ((old, -1), (new, 1)):
+        if lease is None:
+            continue
+        cluster.lease_count[lease.network_id] = cluster.lease_count.get(lease.network_id, 0) + sign
+        if lease.vm_id is None:
+            continue
+        mine = cluster.leases_of.setdefault(lease.vm_id, set())
+        if sign < 0:
+            mine.discard(lease.lease_id)
+            if not mine:
+                del cluster.leases_of[lease.vm_id]
+        else:
+            mine.add(lease.lease_id)
+
+
+def _index_operation(cluster: Cluster, _old: Operation | None, new: Operation | None) -> None:
+    if new is None:
+        return
+    if new.status in UNFINISHED:
+        cluster.running[new.operation_id] = None
+    else:
+        cluster.running.pop(new.operation_id, None)
+        cluster.progress.pop(new.operation_id, None)
+
+
+def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
+    if old is not None:
+        _count_vm(cluster, old, -1)
+        _forget_operation(cluster, old, new)
+    if new is not None:
+        _count_vm(cluster, new, 1)
+    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    if new is not None and new.state is VmState.PENDING:
+        cluster.pending.setdefault(vm_id)
+    else:
+        cluster.pending.pop(vm_id, None)
+    if new is None or _has_left(new):
+        cluster.usage.pop(vm_id, None)
+
+
+def _count_vm(cluster: Cluster, vm: VmRecord, sign: int) -> None:
+    for host_id in cluster.claims(vm):
+        used = cluster.used.get(host_id, Capacity())
+        cluster.used[host_id] = Capacity(
+            cpu_cores=round(used.cpu_cores + sign * vm.spec.cpu_cores, 6),
+            memory_mib=used.memory_mib + sign * vm.spec.memory_mib,
+        )
+        cluster.touched.add(host_id)
+    if vm.state is VmState.DONE:
+        return
+    for host_id in {vm.host_id, vm.destination_id} - {None}:
+        on_host = cluster.vms_on.setdefault(host_id, set())  # type: ignore[arg-type]  # None was taken out
+        if sign > 0:
+            on_host.add(vm.vm_id)
+        else:
+            on_host.discard(vm.vm_id)
+
+
+def _forget_operation(cluster: Cluster, old: VmRecord, new: VmRecord | None) -> None:
+    """Drop an ended operation from memory once its VM has a newer one or is gone; the store keeps it."""
+    kept = {new.operation_id, new.last_operation_id} if new is not None and not _has_left(new) else set()
+    for operation_id in {old.operation_id, old.last_operation_id} - kept - {None}:
+        operation = cluster.operations.get(operation_id)  # type: ignore[arg-type]  # None was taken out
+        if operation is not None and operation.status not in UNFINISHED:
+            del cluster.operations[operation.operation_id]
+
+
+_INDEXES = {
+    "user": _index_user,
+    "host": _index_host,
+    "image": _index_name("image_ids", "image_id"),
+    "network": _index_name("network_ids", "network_id"),
+    "lease": _index_lease,
+    "operation": _index_operation,
+    "vm": _index_vm,
+}
+
+
+def changed_fields(old: Record | None, new: Record | None) -> dict[str, object] | None:
+    """Return the fields of ``new`` that differ from ``old``, all of them where there was none, None for a deletion."""
+    if new is None:
+        return None
+    if old is None:
+        return {name: value for name in new.__struct_fields__ if (value := getattr(new, name)) is not None}
+    return {name: getattr(new, name) for name in new.__struct_fields__ if getattr(new, name) != getattr(old, name)}
+
+
+def tell_again(kind: str, old: Record | None, fields: dict[str, object] | None) -> Record | None:
+    """Return the record after a logged change: the inverse of ``changed_fields`` over plain values."""
+    if fields is None:
+        return None
+    values = {**(msgspec.to_builtins(old) if old is not None else {}), **fields}
+    return msgspec.convert(values, type=KINDS[kind].record, strict=False)  # type: ignore[no-any-return]  # a column

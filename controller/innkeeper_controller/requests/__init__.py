@@ -1,0 +1,1 @@
+"""The requests of the public API, a module a noun."""
