@@ -1,0 +1,94 @@
+"""What may be asked of this host, and the order that a ``Disown`` becomes; pure."""
+
+from collections.abc import Sequence
+
+from innkeeper_hostagent.protocol.messages import CarryOut
+from innkeeper_plugins.steps import Cancel, Delete, Family, Mv, Postmigrate, Seal, Step, verb_of
+from innkeeper_plugins.vocabulary import DriverFacts, DriverKind, OperationId, Vm, VmId, VmState
+
+#: Begins the operation ids that the agent gives to its own orders; the controller's never begin so.
+DISOWN = "disown:"
+#: Ability of a driver whose files other hosts see as well.
+_SHARED = "shared"
+_KIND_OF_FAMILY = {Family.TRANSFER: DriverKind.TRANSFER, Family.HYPERVISOR: DriverKind.HYPERVISOR}
+
+
+def is_ours(operation_id: OperationId) -> bool:
+    """Whether the agent itself gave the order; nobody waits for an answer."""
+    return operation_id.startswith(DISOWN)
+
+
+def flaw_of(request: CarryOut) -> str:
+    """Return what is wrong with the order in itself; empty for a sound one."""
+    ids = [step.step_id for step in request.steps]
+    if len(set(ids)) != len(ids):
+        return "two steps have one id"
+    if request.operation_id.startswith(DISOWN):
+        return "an operation id of the agent's own"
+    if request.vm is None:
+        return "steps of a VM without the VM" if any(_needs_vm(step) for step in request.steps) else ""
+    if request.subject != f"vm:{request.vm.vm_id}":
+        return "the VM is not the subject"
+    disks = {disk.disk_id for disk in request.vm.disks}
+    named = {disk_id for step in request.steps if (disk_id := getattr(step, "disk_id", None)) is not None}
+    return "" if named <= disks else "a step names a disk that the VM does not have"
+
+
+def lacks_driver(request: CarryOut, names: frozenset[tuple[DriverKind, str]]) -> bool:
+    """Whether the order names a driver that is not among ``names``."""
+    for step in request.steps:
+        kind = _KIND_OF_FAMILY.get(verb_of(step).family)
+        if kind is not None and (kind, step.driver) not in names:
+            return True
+    return False
+
+
+def disown_order(vm_id: VmId, generation: int, held: Vm | None, drivers: Sequence[DriverFacts]) -> CarryOut:
+    """Return the order that switches a guest off and deletes the files that only this host sees.
+
+    Args:
+        vm_id: The VM.
+        generation: The highest generation that is given up.
+        held: The VM as it was last known here; None where only its id is known.
+        drivers: What this host has; all of them are asked where the VM is not known.
+    """
+    vm = held or Vm(
+        vm_id=vm_id,
+        name=f"vm-{vm_id}",
+        uuid="",
+        generation=generation,
+        cpu_cores=0,
+        vcpus=1,
+        memory_mib=0,
+        hypervisor="",
+    )
+    hypervisors = [d.name for d in drivers if d.kind is DriverKind.HYPERVISOR and vm.hypervisor in {"", d.name}]
+    transfers = [d for d in drivers if d.kind is DriverKind.TRANSFER]
+    steps: list[Step] = [
+        Cancel(step_id=number, phase=VmState.SHUTDOWN, driver=name) for number, name in enumerate(hypervisors)
+    ]
+    steps += [
+        verb(step_id=number, phase=VmState.EPILOG, driver=name)
+        for number, (name, verb) in enumerate(_deletions(vm, transfers), start=len(steps))
+    ]
+    return CarryOut(
+        operation_id=OperationId(f"{DISOWN}{vm_id}:{generation}"),
+        request_id="",
+        leg=0,
+        subject=f"vm:{vm_id}",
+        kind="disown",
+        steps=tuple(steps),
+        expires_in_s=0.0,
+        vm=vm,
+    )
+
+
+def _deletions(vm: Vm, transfers: Sequence[DriverFacts]) -> list[tuple[str, type[Delete | Postmigrate]]]:
+    """Return which drivers delete, and how: a shared driver never deletes what another host may use."""
+    wanted = {vm.driver, *(disk.driver for disk in vm.disks)} if vm.uuid else {driver.name for driver in transfers}
+    chosen = [driver for driver in transfers if driver.name in wanted]
+    return [(driver.name, Postmigrate if _SHARED in driver.capabilities else Delete) for driver in chosen]
+
+
+def _needs_vm(step: Step) -> bool:
+    return verb_of(step).family is not Family.AGENT or isinstance(step, Mv | Seal)
