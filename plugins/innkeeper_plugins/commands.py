@@ -130,7 +130,7 @@ def run(  # noqa: PLR0913 - all but the first are keywords that few calls need
     Raises:
         DriverError: ``tool_failed``, ``no_space``, ``timeout`` or ``cancelled``; its whole group is dead.
     """
-    asked = tuple(argv)
+    asked = tuple(str(word) for word in argv)
     started_s = time.monotonic()
     process = _start(_limited(asked, limits), env=env or {}, has_input=bool(stdin))
     said = _Conversation(asked, process, memoryview(stdin))
