@@ -4,8 +4,10 @@
 It decides nothing, reads no clock and touches no disk.
 """
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -89,16 +91,24 @@ class Cluster:
     network_ids: dict[str, int] = field(default_factory=dict)
     leases_of: dict[VmId, set[str]] = field(default_factory=dict)
     user_of_token: dict[str, str] = field(default_factory=dict)
-    #: ``{network: {range index: next offset that was never leased}}`` with the freed ones beside it.
+    #: ``{network: addresses that are not free}``
     lease_count: dict[int, int] = field(default_factory=dict)
+    #: ``{network: heap of (range index, offset)}`` given back below the cursor; some may be taken again.
+    given_back: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    #: ``{network: (range index, offset)}`` up to which all addresses were taken once.
+    lease_cursor: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     #: Told by agents, never stored.
     heard_at_s: dict[HostId, Moment] = field(default_factory=dict)
     load: dict[HostId, Heartbeat] = field(default_factory=dict)
     progress: dict[OperationId, Progress] = field(default_factory=dict)
     usage: dict[VmId, tuple[float, int]] = field(default_factory=dict)
+    #: Guests that were reported as nobody of ours: ``(host, vm)``.
+    strangers: set[tuple[HostId, int]] = field(default_factory=set)
     #: Hosts whose numbers changed since the scheduler looked.
     touched: set[HostId] = field(default_factory=set)
+    #: True where one of them may have become better for somebody who waits.
+    freed: bool = False
 
     def table(self, kind: str) -> dict[Key, Record]:
         """Return the records of a kind by key; not to be written to."""
@@ -125,7 +135,7 @@ class Cluster:
         self._count_id(put.kind, put.key)
         index = _INDEXES.get(put.kind)
         if index:
-            index(self, put.old, put.new)  # type: ignore[arg-type]  # the kind's own record type
+            index(self, put.old, put.new)
 
     def next_id(self, kind: str) -> int:
         """Return the next number of a kind; numbers are never given twice."""
@@ -135,6 +145,24 @@ class Cluster:
         number = int(str(key).removeprefix("o")) if kind in _NUMBERED else -1
         if number > self.last_ids.get(kind, -1):
             self.last_ids[kind] = number
+
+    def free_address(self, network: Network) -> tuple[int, int]:
+        """Return the lowest free address of the network as (range index, offset); there has to be one."""
+        heap = self.given_back.get(network.network_id, [])
+        while heap:
+            if not self._is_taken(network, heap[0]):
+                return heap[0]
+            heapq.heappop(heap)
+        range_index, offset = self.lease_cursor.get(network.network_id, (0, 0))
+        while offset >= network.ranges[range_index].size or self._is_taken(network, (range_index, offset)):
+            range_index, offset = (
+                (range_index + 1, 0) if offset >= network.ranges[range_index].size else (range_index, offset + 1)
+            )
+        self.lease_cursor[network.network_id] = (range_index, offset)
+        return range_index, offset
+
+    def _is_taken(self, network: Network, address: tuple[int, int]) -> bool:
+        return f"{network.network_id}.{address[0]}.{address[1]}" in self.leases
 
     def claims(self, vm: VmRecord) -> tuple[HostId, ...]:
         """Return the hosts whose capacity the VM takes: where it is and where it goes."""
@@ -151,8 +179,8 @@ def _has_left(record: Record) -> bool:
     return isinstance(record, VmRecord) and record.state is VmState.DONE
 
 
-def _index_name(names: str, key: str):  # noqa: ANN202 - a small factory of index functions
-    def index(cluster: Cluster, old: Host | None, new: Host | None) -> None:
+def _index_name(names: str, key: str) -> Callable[[Cluster, Any, Any], None]:
+    def index(cluster: Cluster, old: Any, new: Any) -> None:  # noqa: ANN401 - three kinds of record have a name
         by_name = getattr(cluster, names)
         if old is not None and (new is None or new.name != old.name):
             by_name.pop(old.name, None)
@@ -172,6 +200,7 @@ def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
     if new is not None and new.public_key:
         cluster.host_of_key[new.public_key] = new.host_id
     cluster.touched.add((new or old).host_id)  # type: ignore[union-attr]  # one of them is there
+    cluster.freed = True
 
 
 def _index_user(cluster: Cluster, old: User | None, new: User | None) -> None:
@@ -186,6 +215,9 @@ def _index_lease(cluster: Cluster, old: AddressLease | None, new: AddressLease |
         if lease is None:
             continue
         cluster.lease_count[lease.network_id] = cluster.lease_count.get(lease.network_id, 0) + sign
+        if sign < 0:
+            heap = cluster.given_back.setdefault(lease.network_id, [])
+            heapq.heappush(heap, (lease.range_index, lease.offset))
         if lease.vm_id is None:
             continue
         mine = cluster.leases_of.setdefault(lease.vm_id, set())
@@ -208,11 +240,13 @@ def _index_operation(cluster: Cluster, _old: Operation | None, new: Operation | 
 
 
 def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
+    if old is None or new is None or _takes(cluster, old) != _takes(cluster, new):
+        if old is not None:
+            _count_vm(cluster, old, -1)
+        if new is not None:
+            _count_vm(cluster, new, 1)
     if old is not None:
-        _count_vm(cluster, old, -1)
         _forget_operation(cluster, old, new)
-    if new is not None:
-        _count_vm(cluster, new, 1)
     vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
     if new is not None and new.state is VmState.PENDING:
         cluster.pending.setdefault(vm_id)
@@ -222,18 +256,35 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
         cluster.usage.pop(vm_id, None)
 
 
+def _takes(cluster: Cluster, vm: VmRecord) -> tuple[object, ...]:
+    """Return all that ``_count_vm`` counts of a VM."""
+    gone = vm.state is VmState.DONE
+    return (
+        cluster.claims(vm),
+        vm.spec.cpu_cores,
+        vm.spec.memory_mib,
+        vm.host_id,
+        vm.destination_id,
+        vm.sealed_on,
+        gone,
+    )
+
+
 def _count_vm(cluster: Cluster, vm: VmRecord, sign: int) -> None:
-    for host_id in cluster.claims(vm):
-        used = cluster.used.get(host_id, Capacity())
-        cluster.used[host_id] = Capacity(
+    for claimed in cluster.claims(vm):
+        used = cluster.used.get(claimed, Capacity())
+        cluster.used[claimed] = Capacity(
             cpu_cores=round(used.cpu_cores + sign * vm.spec.cpu_cores, 6),
             memory_mib=used.memory_mib + sign * vm.spec.memory_mib,
         )
-        cluster.touched.add(host_id)
+        cluster.touched.add(claimed)
+        cluster.freed = cluster.freed or sign < 0
     if vm.state is VmState.DONE:
         return
-    for host_id in {vm.host_id, vm.destination_id} - {None}:
-        on_host = cluster.vms_on.setdefault(host_id, set())  # type: ignore[arg-type]  # None was taken out
+    for host_id in (vm.host_id, vm.destination_id, vm.sealed_on):
+        if host_id is None:
+            continue
+        on_host = cluster.vms_on.setdefault(host_id, set())
         if sign > 0:
             on_host.add(vm.vm_id)
         else:
@@ -249,7 +300,7 @@ def _forget_operation(cluster: Cluster, old: VmRecord, new: VmRecord | None) -> 
             del cluster.operations[operation.operation_id]
 
 
-_INDEXES = {
+_INDEXES: dict[str, Callable[[Cluster, Any, Any], None]] = {
     "user": _index_user,
     "host": _index_host,
     "image": _index_name("image_ids", "image_id"),
@@ -274,4 +325,4 @@ def tell_again(kind: str, old: Record | None, fields: dict[str, object] | None) 
     if fields is None:
         return None
     values = {**(msgspec.to_builtins(old) if old is not None else {}), **fields}
-    return msgspec.convert(values, type=KINDS[kind].record, strict=False)  # type: ignore[no-any-return]  # a column
+    return msgspec.convert(values, type=KINDS[kind].record, strict=False)

@@ -256,7 +256,7 @@ class VmRecord(Value):
     rank: str = ""
     #: Attributes that we do not interpret (LABELS, DESCRIPTION, HAIZEA...), verbatim.
     attributes: dict[str, str] = {}
-    #: Where it is, or where its files lie; None while nowhere.
+    #: Where it is, or where it goes on its first deployment; None while it has nothing anywhere.
     host_id: HostId | None = None
     #: Where it is moving to; its capacity is taken there as well.
     destination_id: HostId | None = None
@@ -266,8 +266,11 @@ class VmRecord(Value):
     operation_id: OperationId | None = None
     #: The last one that ended.
     last_operation_id: OperationId | None = None
-    #: Files at rest that another host can fetch from ``host_id`` (STOPPED, UNDEPLOYED).
+    #: Files at rest that another host can fetch (STOPPED, UNDEPLOYED), and the host that they lie on.
     sealed: tuple[SealedFile, ...] = ()
+    sealed_on: HostId | None = None
+    #: True while the guest's memory lies in a checkpoint.
+    saved: bool = False
     submitted_at_s: Moment = 0.0
     #: When it came into its state.
     since_s: Moment = 0.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from innkeeper_controller.cluster import Cluster, Put, key_of
 from innkeeper_controller.records import KIND_OF, Event, Moment, Record, User
+from innkeeper_controller.settings import Settings
 from innkeeper_hostagent.protocol.messages import ControllerMessage
 from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.vocabulary import HostId, Value
@@ -69,6 +70,7 @@ class Turn:
     """Changes, events and messages of one turn; handlers only add."""
 
     cluster: Cluster
+    settings: Settings
     now_s: Moment
     #: Who causes it: a user's name, ``scheduler``, ``host:2`` or ``controller``.
     actor: str
@@ -110,7 +112,10 @@ class Turn:
         )
 
     def send(self, host_id: HostId, message: ControllerMessage) -> None:
-        """Send once the turn is durable; a host that is not there gets it by asking again when it is."""
+        """Send once the turn is durable; to ``CONTROLLER`` for its own bulk server.
+
+        A host that is not there is asked again when it is.
+        """
         self.sends.append((host_id, message))
 
     def take_back(self) -> None:

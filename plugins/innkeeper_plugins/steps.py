@@ -138,6 +138,8 @@ class ImportImage(StepBase, tag="import_image"):
     """
 
     image_id: ImageId
+    #: Name of the datastore that takes it.
+    datastore: str
     #: Format that the user declared; empty to take what the inspection finds.
     format: str = ""
     #: Digest that must come out; empty where the user gave none (never empty with ``holders``).

@@ -185,6 +185,8 @@ class Vm(Value):
     hypervisor: str
     #: Name of the datastore that the VM's own directory (context, checkpoint) lies in.
     datastore: str = "default"
+    #: Name of the transfer driver that looks after that directory.
+    driver: str = "qcow2"
     boot: Boot = Boot()
     disks: tuple[Disk, ...] = ()
     nics: tuple[Nic, ...] = ()

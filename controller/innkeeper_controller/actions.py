@@ -1,0 +1,277 @@
+"""What can be done with a VM: each action checks, plans and starts its operation.
+
+Requests, the scheduler and the drain of a host all come through here, so that every rule stands once.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from innkeeper_controller import lifecycle, operations, planner
+from innkeeper_controller.lifecycle import IllegalMoveError
+from innkeeper_controller.planner import CannotPlanError, PlanOptions
+from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
+from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_plugins.vocabulary import Capacity, VmState
+
+_replace = msgspec.structs.replace
+
+
+def move(turn: Turn, vm: VmRecord, request: str) -> VmRecord:
+    """Bring a VM at rest into another state without any host.
+
+    Raises:
+        RefusalError: ``busy`` or ``wrong_state``.
+    """
+    operations.check_free(turn, vm)
+    try:
+        state = lifecycle.move(vm.state, request)
+    except IllegalMoveError as error:
+        raise RefusalError("wrong_state", f"{error}.") from error
+    moved = _replace(vm, state=state, since_s=turn.now_s, error="")
+    if state is VmState.DONE:
+        moved = operations.end_vm(turn, moved)
+    turn.put(moved)
+    operations.tell_state(turn, vm, state)
+    return moved
+
+
+def hold(turn: Turn, vm: VmRecord) -> None:
+    """Keep a waiting VM from the scheduler."""
+    move(turn, vm, "hold")
+
+
+def release(turn: Turn, vm: VmRecord) -> None:
+    """Give a held VM to the scheduler."""
+    move(turn, vm, "release")
+
+
+def deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
+    """Deploy a waiting VM on that host.
+
+    Raises:
+        RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity`` or ``in_use``.
+    """
+    operations.check_free(turn, vm)
+    operations.check_route(OperationKind.DEPLOY, vm.state)
+    check_room(turn, vm, host)
+    vm = _next_generation(vm)
+    old_host = turn.cluster.hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
+    holders = planner.holder_hosts(turn.cluster.hosts.values())
+    if old_host is not None and old_host.connected and old_host.advertisement.holder is not None:
+        holders |= {file.sha256: (old_host.advertisement.holder,) for file in vm.sealed}
+    plan = _planned(lambda: planner.deploy(vm, host, old_host, holders))
+    operations.start(turn, vm, OperationKind.DEPLOY, plan, destination=host.host_id)
+
+
+def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
+    """Refuse a host that is not there, not free for VMs, or too full: the rules that nobody may break.
+
+    Raises:
+        RefusalError: ``unreachable``, ``in_use`` or ``no_capacity``.
+    """
+    if not host.connected:
+        raise RefusalError("unreachable", f"Host {host.name} is not connected; start its agent or choose another host.")
+    if host.state is not HostState.ON:
+        raise RefusalError("in_use", f"Host {host.name} is {host.state}; enable it (`inn host enable {host.name}`).")
+    used = turn.cluster.used.get(host.host_id, Capacity())
+    total = host.advertisement.capacity
+    for word, needs, free in (
+        ("cores", vm.spec.cpu_cores, round(total.cpu_cores - used.cpu_cores, 6)),
+        ("MiB of memory", vm.spec.memory_mib, total.memory_mib - used.memory_mib),
+    ):
+        if needs > free:
+            raise RefusalError("no_capacity", f"VM {vm.vm_id} needs {needs} {word}; host {host.name} has {free} free.")
+
+
+def _next_generation(vm: VmRecord) -> VmRecord:
+    return _replace(vm, spec=_replace(vm.spec, generation=vm.spec.generation + 1))
+
+
+def _planned(compile_plan: Callable[[], Plan]) -> Plan:
+    try:
+        return compile_plan()
+    except CannotPlanError as error:
+        raise RefusalError("unreachable", str(error)) from error
+
+
+def home_of(turn: Turn, vm: VmRecord) -> Host:
+    """Return the host that the VM is on.
+
+    Raises:
+        RefusalError: ``wrong_state``: it is on none.
+    """
+    host = turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None
+    if host is None:
+        raise RefusalError("wrong_state", f"VM {vm.vm_id} is {vm.state} and on no host.")
+    return host
+
+
+def at_home(turn: Turn, vm: VmRecord, kind: OperationKind, *, hard: bool = False) -> None:
+    """Start an operation that runs on the VM's own host only.
+
+    Raises:
+        RefusalError: ``busy`` or ``wrong_state``.
+    """
+    operations.check_free(turn, vm)
+    operations.check_route(kind, vm.state)
+    options = PlanOptions(hard=hard, grace_s=turn.settings.shutdown_grace_s)
+    operations.start(turn, vm, kind, planner.at_home(kind, vm, home_of(turn, vm), options))
+
+
+def suspend(turn: Turn, vm: VmRecord) -> None:
+    """Save the guest's memory; the VM stays on its host."""
+    at_home(turn, vm, OperationKind.SUSPEND)
+
+
+def resume(turn: Turn, vm: VmRecord) -> None:
+    """Let the VM go on: on its host, or, where it gave its host up, wherever the scheduler puts it."""
+    if vm.state in {VmState.STOPPED, VmState.UNDEPLOYED}:
+        move(turn, vm, "resume")
+    else:
+        at_home(turn, vm, OperationKind.RESUME)
+
+
+def stop(turn: Turn, vm: VmRecord) -> None:
+    """Save the guest's memory and give the host's capacity back."""
+    at_home(turn, vm, OperationKind.STOP)
+
+
+def poweroff(turn: Turn, vm: VmRecord, *, hard: bool) -> None:
+    """Power the guest off; the VM stays on its host."""
+    at_home(turn, vm, OperationKind.POWEROFF, hard=hard)
+
+
+def undeploy(turn: Turn, vm: VmRecord, *, hard: bool) -> None:
+    """Power the guest off and give the host's capacity back."""
+    at_home(turn, vm, OperationKind.UNDEPLOY, hard=hard)
+
+
+def reboot(turn: Turn, vm: VmRecord, *, hard: bool) -> None:
+    """Restart the guest."""
+    at_home(turn, vm, OperationKind.RESET if hard else OperationKind.REBOOT)
+
+
+def shutdown(turn: Turn, vm: VmRecord, *, hard: bool) -> None:
+    """Power the guest off, then delete its disks."""
+    at_home(turn, vm, OperationKind.SHUTDOWN, hard=hard)
+
+
+def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False) -> None:
+    """End the VM; one that is busy is cancelled first and ended when that is done.
+
+    Raises:
+        RefusalError: ``wrong_state``: it ends already.
+    """
+    running = turn.cluster.operations.get(vm.operation_id) if vm.operation_id else None
+    if running is not None:
+        if running.kind in {OperationKind.TERMINATE, OperationKind.SHUTDOWN}:
+            raise RefusalError("wrong_state", f"VM {vm.vm_id} is being ended already ({running.operation_id}).")
+        turn.put(_replace(vm, end_asked_by=turn.actor))
+        if not running.cancel:
+            operations.cancel(turn, running)
+        return
+    host_id = vm.host_id if vm.host_id is not None else vm.sealed_on
+    host = turn.cluster.hosts.get(host_id) if host_id is not None else None
+    if host is None:
+        move(turn, vm, "terminate")
+        return
+    options = PlanOptions(hard=hard, grace_s=turn.settings.shutdown_grace_s)
+    plan = planner.at_home(OperationKind.TERMINATE, vm, host, options)
+    operations.start(turn, vm, OperationKind.TERMINATE, plan)
+
+
+def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool) -> None:
+    """Move the VM to another host.
+
+    Raises:
+        RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity`` or ``in_use``.
+    """
+    kind = OperationKind.MIGRATE_LIVE if live else OperationKind.MIGRATE
+    operations.check_free(turn, vm)
+    operations.check_route(kind, vm.state)
+    source = home_of(turn, vm)
+    if source.host_id == target.host_id:
+        raise RefusalError("bad_request", f"VM {vm.vm_id} is on {target.name} already; choose another host.")
+    if not source.connected:
+        raise RefusalError("unreachable", f"Host {source.name}, where VM {vm.vm_id} is, is not connected.")
+    check_room(turn, vm, target)
+    vm = _next_generation(vm)
+    holders = planner.holder_hosts(turn.cluster.hosts.values())
+    plan = _planned(
+        lambda: planner.migrate_live(vm, source, target, holders) if live else planner.migrate(vm, source, target)
+    )
+    operations.start(turn, vm, kind, plan, destination=target.host_id)
+
+
+def recover(turn: Turn, vm: VmRecord, how: str) -> None:
+    """Retry the failed operation of a VM, or go back to before it.
+
+    Raises:
+        RefusalError: ``wrong_state`` or ``bad_request``.
+    """
+    if how not in {"retry", "rollback"}:
+        raise RefusalError("bad_request", f"Recover by retry or rollback, not by {how!r}.")
+    operations.check_free(turn, vm)
+    if vm.state is not VmState.FAILED:
+        raise RefusalError("wrong_state", f"VM {vm.vm_id} is {vm.state}, not FAILED; there is nothing to recover.")
+    last = turn.cluster.operations.get(vm.last_operation_id) if vm.last_operation_id else None
+    if last is None or last.kind is OperationKind.DEPLOY or vm.host_id is None:
+        _start_anew(turn, vm, how)
+        return
+    if how == "retry" and last.kind in {OperationKind.TERMINATE, OperationKind.SHUTDOWN}:
+        terminate(turn, vm, hard=True)
+        return
+    before = _replace(vm, state=VmState(last.origin), error="", since_s=turn.now_s)
+    turn.put(before)
+    operations.tell_state(turn, vm, before.state)
+    if how == "retry" and last.kind in _RETRIES:
+        _RETRIES[last.kind](turn, before)
+
+
+def _start_anew(turn: Turn, vm: VmRecord, how: str) -> None:
+    """Bring a VM whose deployment failed back to the queue; what it left on a host is cleaned by a new deployment."""
+    moved = move(turn, vm, how)
+    if moved.host_id is not None:
+        turn.put(_replace(moved, host_id=None))
+
+
+#: ``{kind: how it is done again}`` for operations that need nothing but the VM.
+_RETRIES: dict[OperationKind, Callable[[Turn, VmRecord], None]] = {
+    OperationKind.SUSPEND: suspend,
+    OperationKind.RESUME: resume,
+    OperationKind.STOP: stop,
+    OperationKind.POWEROFF: lambda turn, vm: poweroff(turn, vm, hard=False),
+    OperationKind.UNDEPLOY: lambda turn, vm: undeploy(turn, vm, hard=False),
+}
+
+
+def cancel(turn: Turn, vm: VmRecord) -> None:
+    """Cancel the operation that the VM is busy with.
+
+    Raises:
+        RefusalError: ``wrong_state``: it is busy with none.
+    """
+    running = turn.cluster.operations.get(vm.operation_id) if vm.operation_id else None
+    if running is None:
+        raise RefusalError("wrong_state", f"VM {vm.vm_id} is {vm.state} and busy with nothing.")
+    operations.cancel(turn, running)
+
+
+#: ``{verb: action}`` without any parameter.
+ACTIONS: dict[str, Callable[[Turn, VmRecord], None]] = {
+    "hold": hold,
+    "release": release,
+    "suspend": suspend,
+    "resume": resume,
+    "stop": stop,
+}
+
+#: ``{verb: action}`` that may be asked for ``hard``.
+SWITCHES: dict[str, Callable[..., None]] = {
+    "poweroff": poweroff,
+    "undeploy": undeploy,
+    "reboot": reboot,
+    "shutdown": shutdown,
+    "terminate": terminate,
+}

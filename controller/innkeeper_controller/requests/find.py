@@ -1,0 +1,90 @@
+"""Finding what a request names, by id or by name, and checking that the user may have it."""
+
+import difflib
+from collections.abc import Iterable
+
+from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.records import Datastore, Host, Image, Network, Operation, VmRecord
+from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_plugins.vocabulary import HostId, ImageId, OperationId, VmId
+
+
+def authorize(turn: Turn, owner: str, what: str) -> None:
+    """Let the owner and administrators through.
+
+    Raises:
+        RefusalError: ``forbidden``.
+    """
+    user = turn.user
+    if user is None or user.role == "admin" or user.name == owner:
+        return
+    raise RefusalError("forbidden", f"{what} belongs to {owner}; ask its owner or an administrator.")
+
+
+def missing(noun: str, wanted: str, known: Iterable[str]) -> RefusalError:
+    """Return the refusal for something that is not there, with what was probably meant."""
+    close = difflib.get_close_matches(wanted, known, n=1)
+    hint = f" Did you mean {close[0]}?" if close else f" `inn {noun} list` shows what there is."
+    return RefusalError("not_found", f"There is no {noun} {wanted}.{hint}")
+
+
+def host(cluster: Cluster, wanted: str) -> Host:
+    """Return the host of that id or name."""
+    host_id = HostId(int(wanted)) if wanted.isdecimal() else cluster.host_ids.get(wanted)
+    if host_id is None or host_id not in cluster.hosts:
+        raise missing("host", wanted, cluster.host_ids)
+    return cluster.hosts[host_id]
+
+
+def image(cluster: Cluster, wanted: str) -> Image:
+    """Return the image of that id or name."""
+    image_id = ImageId(int(wanted)) if wanted.isdecimal() else cluster.image_ids.get(wanted)
+    if image_id is None or image_id not in cluster.images:
+        raise missing("image", wanted, cluster.image_ids)
+    return cluster.images[image_id]
+
+
+def network(cluster: Cluster, wanted: str) -> Network:
+    """Return the network of that id or name."""
+    network_id = int(wanted) if wanted.isdecimal() else cluster.network_ids.get(wanted)
+    if network_id is None or network_id not in cluster.networks:
+        raise missing("network", wanted, cluster.network_ids)
+    return cluster.networks[network_id]
+
+
+def datastore(cluster: Cluster, wanted: str) -> Datastore:
+    """Return the datastore of that name."""
+    if wanted not in cluster.datastores:
+        raise missing("datastore", wanted, cluster.datastores)
+    return cluster.datastores[wanted]
+
+
+def operation(cluster: Cluster, wanted: str) -> Operation:
+    """Return the operation of that id, where memory still has it."""
+    found = cluster.operations.get(OperationId(wanted))
+    if found is None:
+        raise RefusalError(
+            "not_found", f"There is no operation {wanted} in progress; `inn vm history` has the ended ones."
+        )
+    return found
+
+
+def operation_of(cluster: Cluster, vm: VmRecord) -> Operation | None:
+    """Return the VM's operation in progress, else its last one, else None."""
+    operation_id = vm.operation_id or vm.last_operation_id
+    return cluster.operations.get(operation_id) if operation_id else None
+
+
+def vm(turn: Turn, vm_id: int) -> VmRecord:
+    """Return the VM, which must not be DONE, if the user may manage it.
+
+    Raises:
+        RefusalError: ``not_found`` or ``forbidden``.
+    """
+    found = turn.cluster.vms.get(VmId(vm_id))
+    if found is None:
+        done = vm_id <= turn.cluster.last_ids.get("vm", -1)
+        text = f"VM {vm_id} is DONE; `inn vm history {vm_id}` tells its life." if done else f"There is no VM {vm_id}."
+        raise RefusalError("not_found", text)
+    authorize(turn, found.owner, f"VM {vm_id}")
+    return found

@@ -1,0 +1,245 @@
+"""Requests about hosts."""
+
+import msgspec
+
+from innkeeper_controller import lifecycle, operations
+from innkeeper_controller.cluster import UNFINISHED
+from innkeeper_controller.records import Host, HostState, OperationError, OperationStatus, VmRecord
+from innkeeper_controller.requests import find
+from innkeeper_controller.requests.table import Nothing, Request, Who
+from innkeeper_controller.requests.views import HostDetail, HostView, host_detail, host_view
+from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_hostagent.protocol.join import JoinToken, digest
+from innkeeper_hostagent.protocol.keys import Secret
+from innkeeper_plugins.vocabulary import HostId, Value, VmState
+
+_replace = msgspec.structs.replace
+
+
+class AddHost(Value):
+    """A host to be."""
+
+    name: str
+    labels: dict[str, str] = {}
+
+
+class NamedHost(Value):
+    """One host, by id or name."""
+
+    host: str
+
+
+class DeleteHost(Value):
+    """A host that goes."""
+
+    host: str
+    #: The person asserts that the host is dead or wiped: its VMs become FAILED and may run elsewhere.
+    force: bool = False
+
+
+class HostToken(Value):
+    """How the host joins."""
+
+    host_id: int
+    name: str
+    #: One-use and short-lived; also pins the controller's public key.
+    join_token: str
+    expires_at_s: float
+
+
+def add(turn: Turn, params: AddHost) -> HostToken:
+    """Make the host's record and the token that its agent joins with."""
+    name = params.name.strip()
+    if not name or not all(char.isalnum() or char in "-_." for char in name) or name.isdecimal():
+        raise RefusalError("bad_request", f"{params.name!r} is no host name; use letters, digits, '-', '_' and '.'.")
+    if name in turn.cluster.host_ids:
+        raise RefusalError("name_taken", f"There is a host {name} already; `inn host token {name}` makes a new token.")
+    host = Host(host_id=HostId(max(1, turn.cluster.next_id("host"))), name=name, labels=params.labels)
+    turn.event("host.added", f"host:{host.host_id}", name=name)
+    return _new_token(turn, host)
+
+
+def token(turn: Turn, params: NamedHost) -> HostToken:
+    """Make a new join token; the host's present key, if it has one, is revoked when the token is used."""
+    host = find.host(turn.cluster, params.host)
+    turn.event("host.token", f"host:{host.host_id}")
+    return _new_token(turn, host)
+
+
+def _new_token(turn: Turn, host: Host) -> HostToken:
+    assert turn.entropy is not None, "the shell gives every request its entropy"
+    secret = Secret(turn.entropy(20).hex())
+    expires_at_s = turn.now_s + turn.settings.join_token_lifetime_s
+    turn.put(_replace(host, join_token_sha256=digest(secret), join_expires_at_s=expires_at_s))
+    text = JoinToken(
+        endpoint=turn.settings.agents_endpoint, controller_public_key=turn.settings.public_key, secret=secret
+    ).text()
+    return HostToken(host_id=host.host_id, name=host.name, join_token=text, expires_at_s=expires_at_s)
+
+
+def hosts(turn: Turn, _params: Nothing) -> tuple[HostView, ...]:
+    """List all hosts."""
+    return tuple(host_view(turn.cluster, host) for host in turn.cluster.hosts.values())
+
+
+def show(turn: Turn, params: NamedHost) -> HostDetail:
+    """Show one host."""
+    return host_detail(turn.cluster, find.host(turn.cluster, params.host))
+
+
+def _set(turn: Turn, wanted: str, state: HostState) -> HostView:
+    host = find.host(turn.cluster, wanted)
+    if host.state is HostState.JOINING:
+        raise RefusalError("wrong_state", f"Host {host.name} has not joined yet; run its join command first.")
+    if host.state is not state:
+        host = _replace(host, state=state)
+        turn.put(host)
+        turn.event(f"host.{state.value}", f"host:{host.host_id}")
+    return host_view(turn.cluster, host)
+
+
+def enable(turn: Turn, params: NamedHost) -> HostView:
+    """Let VMs come to the host again."""
+    return _set(turn, params.host, HostState.ON)
+
+
+def disable(turn: Turn, params: NamedHost) -> HostView:
+    """Let no more VMs come to the host; those on it stay."""
+    return _set(turn, params.host, HostState.DISABLED)
+
+
+def drain(turn: Turn, params: NamedHost) -> HostView:
+    """Move the host's VMs away, live where they run and the hypervisor can, and let none come."""
+    return _set(turn, params.host, HostState.DRAINING)
+
+
+def delete(turn: Turn, params: DeleteHost) -> Nothing:
+    """Forget the host and revoke its key."""
+    host = find.host(turn.cluster, params.host)
+    vm_ids = sorted(turn.cluster.vms_on.get(host.host_id, ()))
+    if vm_ids and not params.force:
+        shown = ", ".join(map(str, vm_ids[:8])) + (", ..." if len(vm_ids) > 8 else "")  # noqa: PLR2004 - fits a line
+        raise RefusalError(
+            "in_use",
+            f"Host {host.name} has VMs ({shown}); drain it first (`inn host drain {host.name}`), or, if the machine "
+            "is dead for certain, use --force: its VMs become FAILED and can be started elsewhere.",
+        )
+    for vm_id in vm_ids:
+        _bereave(turn, turn.cluster.vms[vm_id], host)
+    for image in list(turn.cluster.images.values()):
+        if image.home == host.host_id:
+            turn.put(_replace(image, home=None))
+    turn.drop(host)
+    turn.event("host.deleted", f"host:{host.host_id}", name=host.name, force=params.force)
+    return Nothing()
+
+
+def _bereave(turn: Turn, vm: VmRecord, host: Host) -> None:
+    """Make a VM FAILED whose host is gone for good; its operation, if any, has failed."""
+    running = turn.cluster.operations.get(vm.operation_id) if vm.operation_id else None
+    state = vm.state
+    if running is not None and running.status in UNFINISHED:
+        error = OperationError(code="host_gone", message=f"Host {host.name} was deleted by force.", host=host.name)
+        turn.put(_replace(running, status=OperationStatus.FAILED, ended_at_s=turn.now_s, error=error))
+        state = VmState.UNKNOWN
+    state = lifecycle.move(state, "host_gone") if state is not VmState.FAILED else state
+    turn.put(
+        _replace(
+            vm,
+            state=state,
+            host_id=None,
+            destination_id=None,
+            operation_id=None,
+            last_operation_id=vm.operation_id or vm.last_operation_id,
+            sealed=(),
+            sealed_on=None,
+            saved=False,
+            since_s=turn.now_s,
+            error=f"Its host {host.name} was deleted by force; `inn vm recover {vm.vm_id} --retry` starts it anew.",
+        )
+    )
+    operations.tell_state(turn, vm, state)
+
+
+REQUESTS = (
+    Request(
+        name="host.add",
+        method="POST",
+        path="/v1/hosts",
+        params=AddHost,
+        answer=HostToken,
+        who=Who.ADMIN,
+        summary="Register a host and make the one-use token that its agent joins with.",
+        handler=add,
+    ),
+    Request(
+        name="host.token",
+        method="POST",
+        path="/v1/hosts/{host}/token",
+        params=NamedHost,
+        answer=HostToken,
+        who=Who.ADMIN,
+        summary="Make a new join token for a host, to enrol it again or to rotate its key.",
+        handler=token,
+    ),
+    Request(
+        name="host.list",
+        method="GET",
+        path="/v1/hosts",
+        params=Nothing,
+        answer=tuple[HostView, ...],
+        who=Who.USER,
+        summary="List the hosts with their capacity and what is used of it.",
+        handler=hosts,
+    ),
+    Request(
+        name="host.show",
+        method="GET",
+        path="/v1/hosts/{host}",
+        params=NamedHost,
+        answer=HostDetail,
+        who=Who.USER,
+        summary="Show all that a host says of itself and the VMs on it.",
+        handler=show,
+    ),
+    Request(
+        name="host.enable",
+        method="POST",
+        path="/v1/hosts/{host}/enable",
+        params=NamedHost,
+        answer=HostView,
+        who=Who.ADMIN,
+        summary="Let VMs come to the host again.",
+        handler=enable,
+    ),
+    Request(
+        name="host.disable",
+        method="POST",
+        path="/v1/hosts/{host}/disable",
+        params=NamedHost,
+        answer=HostView,
+        who=Who.ADMIN,
+        summary="Let no more VMs come to the host; those on it stay.",
+        handler=disable,
+    ),
+    Request(
+        name="host.drain",
+        method="POST",
+        path="/v1/hosts/{host}/drain",
+        params=NamedHost,
+        answer=HostView,
+        who=Who.ADMIN,
+        summary="Move the host's VMs away and let none come.",
+        handler=drain,
+    ),
+    Request(
+        name="host.delete",
+        method="DELETE",
+        path="/v1/hosts/{host}",
+        params=DeleteHost,
+        answer=Nothing,
+        who=Who.ADMIN,
+        summary="Forget a host and revoke its key; with force even one that still has VMs.",
+        handler=delete,
+    ),
+)

@@ -1,0 +1,333 @@
+"""What requests answer: the records as people and programs want to see them."""
+
+from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.records import (
+    AddressLease,
+    AddressRange,
+    Host,
+    HostState,
+    Image,
+    Moment,
+    Network,
+    Operation,
+    OperationError,
+    VmRecord,
+)
+from innkeeper_plugins.steps import script_line
+from innkeeper_plugins.vocabulary import Advertisement, Capacity, HostId, Nic, OperationId, Value, Vm
+
+
+class HostView(Value):
+    """A host as lists show it."""
+
+    host_id: int
+    name: str
+    #: ``joining``, ``on``, ``lost``, ``disabled`` or ``draining``.
+    state: str
+    #: True while its agent is there.
+    connected: bool
+    capacity: Capacity
+    used: Capacity
+    vms: int
+    #: Measured on the host just now; zero where nothing was heard yet.
+    cpu_used_cores: float = 0.0
+    memory_used_mib: int = 0
+    #: When the agent was last heard, seconds since the epoch.
+    heard_at_s: Moment | None = None
+
+
+class HostDetail(HostView):
+    """A host with all that it says of itself."""
+
+    advertisement: Advertisement = Advertisement(capacity=Capacity())
+    labels: dict[str, str] = {}
+    vm_ids: tuple[int, ...] = ()
+
+
+class OperationView(Value):
+    """An operation as people wait on it."""
+
+    operation_id: OperationId
+    kind: str
+    subject: str
+    status: str
+    #: The step that runs or failed, as in the transfer script; empty before the first.
+    step: str = ""
+    steps_total: int = 0
+    done_bytes: int = 0
+    total_bytes: int = 0
+    #: Hosts it goes over, in order.
+    hosts: tuple[str, ...] = ()
+    #: Host that the controller waits to hear from; empty where it waits for none.
+    waits_for: str = ""
+    started_at_s: Moment = 0.0
+    ended_at_s: Moment | None = None
+    error: OperationError | None = None
+    actor: str = ""
+    request_id: str = ""
+
+
+class VmView(Value):
+    """A VM as lists show it."""
+
+    vm_id: int
+    name: str
+    owner: str
+    state: str
+    host: str = ""
+    cpu_cores: float = 0.0
+    vcpus: int = 0
+    memory_mib: int = 0
+    ips: tuple[str, ...] = ()
+    #: Kind of the operation in progress, empty for none.
+    operation: str = ""
+    submitted_at_s: Moment = 0.0
+    since_s: Moment = 0.0
+    error: str = ""
+
+
+class VmDetail(VmView):
+    """A VM with all that is known of it."""
+
+    spec: Vm | None = None
+    nics: tuple[Nic, ...] = ()
+    requirements: str = ""
+    rank: str = ""
+    attributes: dict[str, str] = {}
+    template: str = ""
+    deploy_id: str = ""
+    generation: int = 0
+    operation_id: OperationId | None = None
+    last_operation: OperationView | None = None
+    ended_at_s: Moment | None = None
+    #: Last heard of the guest.
+    cpu_time_s: float = 0.0
+    memory_used_mib: int = 0
+
+
+class ImageView(Value):
+    """An image."""
+
+    image_id: int
+    name: str
+    owner: str
+    state: str
+    type: str
+    datastore: str
+    format: str
+    sha256: str
+    size_bytes: int
+    virtual_size_bytes: int
+    #: Hosts that hold it now.
+    hosts: tuple[str, ...] = ()
+    #: The host that keeps it for good.
+    home: str = ""
+    #: VMs that use it.
+    vms: int = 0
+    operation_id: OperationId | None = None
+    error: str = ""
+    registered_at_s: Moment = 0.0
+
+
+class NetworkView(Value):
+    """A virtual network."""
+
+    network_id: int
+    name: str
+    owner: str
+    bridge: str
+    vlan_id: int | None
+    gateway: str
+    netmask: str
+    dns: str
+    ranges: tuple[AddressRange, ...]
+    #: Addresses in all ranges.
+    size: int
+    #: Addresses leased or held.
+    taken: int
+
+
+class LeaseView(Value):
+    """One address that is not free."""
+
+    ip: str
+    mac: str
+    #: None where a person holds it.
+    vm_id: int | None
+    nic_id: int | None
+
+
+def shown_state(host: Host) -> str:
+    """Return the host's state as people see it: ``lost`` hides what they asked for."""
+    if host.state is not HostState.JOINING and not host.connected:
+        return HostState.LOST.value
+    return host.state.value
+
+
+def host_name(cluster: Cluster, host_id: HostId | None) -> str:
+    """Return a host's name; empty for None, its number where it is gone."""
+    if host_id is None:
+        return ""
+    host = cluster.hosts.get(host_id)
+    return host.name if host else f"host {host_id}"
+
+
+def _host_fields(cluster: Cluster, host: Host) -> dict[str, object]:
+    load = cluster.load.get(host.host_id)
+    return {
+        "host_id": host.host_id,
+        "name": host.name,
+        "state": shown_state(host),
+        "connected": host.connected,
+        "capacity": host.advertisement.capacity,
+        "used": cluster.used.get(host.host_id, Capacity()),
+        "vms": len(cluster.vms_on.get(host.host_id, ())),
+        "cpu_used_cores": load.cpu_used_cores if load else 0.0,
+        "memory_used_mib": load.memory_used_mib if load else 0,
+        "heard_at_s": cluster.heard_at_s.get(host.host_id),
+    }
+
+
+def host_view(cluster: Cluster, host: Host) -> HostView:
+    """Return the host as lists show it."""
+    return HostView(**_host_fields(cluster, host))  # type: ignore[arg-type]  # one dict for both views
+
+
+def host_detail(cluster: Cluster, host: Host) -> HostDetail:
+    """Return the host with all that it says of itself."""
+    return HostDetail(
+        **_host_fields(cluster, host),  # type: ignore[arg-type]  # one dict for both views
+        advertisement=host.advertisement,
+        labels=host.labels,
+        vm_ids=tuple(sorted(cluster.vms_on.get(host.host_id, ()))),
+    )
+
+
+def operation_view(cluster: Cluster, operation: Operation) -> OperationView:
+    """Return the operation with the step that it is at, in words."""
+    progress = cluster.progress.get(operation.operation_id)
+    step_id = progress.step_id if progress else operation.step_id
+    steps = [step for leg in operation.plan.legs for step in leg.steps]
+    lines = [script_line(step) for step in steps if step.step_id == step_id]
+    return OperationView(
+        operation_id=operation.operation_id,
+        kind=operation.kind,
+        subject=operation.subject,
+        status=operation.status,
+        step=lines[0] if lines else "",
+        steps_total=len(steps),
+        done_bytes=progress.done_bytes if progress else 0,
+        total_bytes=progress.total_bytes if progress else 0,
+        hosts=tuple(dict.fromkeys(host_name(cluster, leg.host_id) for leg in operation.plan.legs)),
+        waits_for=_waits_for(cluster, operation),
+        started_at_s=operation.started_at_s,
+        ended_at_s=operation.ended_at_s,
+        error=operation.error,
+        actor=operation.actor,
+        request_id=operation.request_id,
+    )
+
+
+def _waits_for(cluster: Cluster, operation: Operation) -> str:
+    if operation.ended_at_s is not None or operation.leg >= len(operation.plan.legs):
+        return ""
+    host = cluster.hosts.get(operation.plan.legs[operation.leg].host_id)
+    return host.name if host and not host.connected else ""
+
+
+def _vm_fields(cluster: Cluster, vm: VmRecord) -> dict[str, object]:
+    operation = cluster.operations.get(vm.operation_id) if vm.operation_id else None
+    return {
+        "vm_id": vm.vm_id,
+        "name": vm.name,
+        "owner": vm.owner,
+        "state": vm.state.value,
+        "host": host_name(cluster, vm.host_id),
+        "cpu_cores": vm.spec.cpu_cores,
+        "vcpus": vm.spec.vcpus,
+        "memory_mib": vm.spec.memory_mib,
+        "ips": tuple(nic.ip for nic in vm.spec.nics if nic.ip),
+        "operation": operation.kind.value if operation else "",
+        "submitted_at_s": vm.submitted_at_s,
+        "since_s": vm.since_s,
+        "error": vm.error,
+    }
+
+
+def vm_view(cluster: Cluster, vm: VmRecord) -> VmView:
+    """Return the VM as lists show it."""
+    return VmView(**_vm_fields(cluster, vm))  # type: ignore[arg-type]  # one dict for both views
+
+
+def vm_detail(cluster: Cluster, vm: VmRecord) -> VmDetail:
+    """Return the VM with all that is known of it."""
+    last_id = vm.operation_id or vm.last_operation_id
+    last = cluster.operations.get(last_id) if last_id else None
+    cpu_time_s, memory_used_mib = cluster.usage.get(vm.vm_id, (0.0, 0))
+    return VmDetail(
+        **_vm_fields(cluster, vm),  # type: ignore[arg-type]  # one dict for both views
+        spec=vm.spec,
+        nics=vm.spec.nics,
+        requirements=vm.requirements,
+        rank=vm.rank,
+        attributes=vm.attributes,
+        template=vm.template,
+        deploy_id=vm.deploy_id,
+        generation=vm.spec.generation,
+        operation_id=vm.operation_id,
+        last_operation=operation_view(cluster, last) if last else None,
+        ended_at_s=vm.ended_at_s,
+        cpu_time_s=cpu_time_s,
+        memory_used_mib=memory_used_mib,
+    )
+
+
+def image_view(cluster: Cluster, image: Image) -> ImageView:
+    """Return the image with who holds it and how many VMs use it."""
+    holders = [host for host in cluster.hosts.values() if image.sha256 and image.sha256 in host.advertisement.images]
+    return ImageView(
+        image_id=image.image_id,
+        name=image.name,
+        owner=image.owner,
+        state=image.state,
+        type=image.type,
+        datastore=image.datastore,
+        format=image.format,
+        sha256=image.sha256,
+        size_bytes=image.size_bytes,
+        virtual_size_bytes=image.virtual_size_bytes,
+        hosts=tuple(sorted(host.name for host in holders)),
+        home=host_name(cluster, image.home),
+        vms=sum(image.image_id in image_ids_of(vm.spec) for vm in cluster.vms.values()),
+        operation_id=image.operation_id,
+        error=image.error,
+        registered_at_s=image.registered_at_s,
+    )
+
+
+def image_ids_of(spec: Vm) -> set[int]:
+    """Return the images that a VM's disks and boot files are made from."""
+    refs = [disk.image for disk in spec.disks] + [spec.boot.kernel, spec.boot.initrd]
+    return {ref.image_id for ref in refs if ref is not None}
+
+
+def network_view(cluster: Cluster, network: Network) -> NetworkView:
+    """Return the network with how full it is."""
+    return NetworkView(
+        network_id=network.network_id,
+        name=network.name,
+        owner=network.owner,
+        bridge=network.bridge,
+        vlan_id=network.vlan_id,
+        gateway=network.gateway,
+        netmask=network.netmask,
+        dns=network.dns,
+        ranges=network.ranges,
+        size=sum(each.size for each in network.ranges),
+        taken=cluster.lease_count.get(network.network_id, 0),
+    )
+
+
+def lease_view(lease: AddressLease) -> LeaseView:
+    """Return the lease as lists show it."""
+    return LeaseView(ip=lease.ip, mac=lease.mac, vm_id=lease.vm_id, nic_id=lease.nic_id)

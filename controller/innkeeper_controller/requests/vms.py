@@ -1,0 +1,332 @@
+"""Requests about VMs."""
+
+from typing import Any
+
+import msgspec
+
+from innkeeper_controller import actions, scheduler, submission
+from innkeeper_controller.records import VmRecord
+from innkeeper_controller.requests import find
+from innkeeper_controller.requests.table import Request, Who
+from innkeeper_controller.requests.views import OperationView, VmDetail, VmView, operation_view, vm_detail, vm_view
+from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_plugins.steps import script_line
+from innkeeper_plugins.vocabulary import Value, VmState
+
+#: Longest page of a list.
+MAX_PAGE = 10_000
+
+
+class SubmitVm(Value):
+    """VMs to be."""
+
+    #: Template in OpenNebula's text syntax or YAML.
+    template: str
+    #: Name instead of the template's; several VMs get ``-0``, ``-1``... behind it.
+    name: str = ""
+    #: Wait in HOLD for a person instead of PENDING for the scheduler.
+    hold: bool = False
+    count: int = 1
+    #: Attributes set or replaced: ``{"MEMORY": "512"}``.
+    set: dict[str, str] = {}
+
+
+class Submitted(Value):
+    """The new VMs' ids, in order."""
+
+    vm_ids: tuple[int, ...]
+
+
+class ListVms(Value):
+    """Which VMs; all conditions have to hold."""
+
+    state: str = ""
+    host: str = ""
+    owner: str = ""
+    #: Part of the name.
+    name: str = ""
+    #: Only ids above this one: the last of the page before.
+    after: int = -1
+    limit: int = 1000
+
+
+class OneVm(Value):
+    """One VM."""
+
+    vm_id: int
+
+
+class DeployVm(Value):
+    """A VM and the host that a person or program chose for it."""
+
+    vm_id: int
+    host: str
+
+
+class EndVm(Value):
+    """A VM to switch off."""
+
+    vm_id: int
+    #: Off at once instead of by the power button.
+    hard: bool = False
+
+
+class MigrateVm(Value):
+    """A VM to move."""
+
+    vm_id: int
+    #: Empty lets the scheduler choose.
+    host: str = ""
+    #: While it runs, instead of saved and restored.
+    live: bool = False
+
+
+class RecoverVm(Value):
+    """A FAILED VM and what becomes of it."""
+
+    vm_id: int
+    #: ``retry`` does the failed operation again, ``rollback`` goes back to before it.
+    how: str
+
+
+class Acted(Value):
+    """What has begun; an empty operation id means that it is done already."""
+
+    vm_id: int
+    state: str
+    operation_id: str = ""
+
+
+class Script(Value):
+    """The plan of a VM's present or last operation."""
+
+    operation_id: str
+    kind: str
+    status: str
+    #: ``(host, line of the transfer script)``
+    lines: tuple[tuple[str, str], ...]
+
+
+class HostVerdict(Value):
+    """Why one host can or cannot take the VM."""
+
+    host: str
+    fits: bool
+    #: ``(clause, why, with the numbers)``
+    obstacles: tuple[tuple[str, str], ...] = ()
+    scores: dict[str, float] = {}
+
+
+class Why(Value):
+    """Why the VM is where it is."""
+
+    vm_id: int
+    name: str
+    state: str
+    #: One sentence.
+    reason: str
+    #: What to do about it, one sentence; empty for nothing.
+    advice: str = ""
+    #: Place among the waiting, counted from 1; 0 where it does not wait.
+    queue_position: int = 0
+    hosts: tuple[HostVerdict, ...] = ()
+    #: ``{clause: hosts that it keeps out}``
+    counts: dict[str, int] = {}
+    nearest_miss: str = ""
+    operation: OperationView | None = None
+
+
+def submit(turn: Turn, params: SubmitVm) -> Submitted:
+    """Check the template, lease the addresses and store the VMs as PENDING, all or none."""
+    records = submission.submit(
+        turn, params.template, name=params.name, hold=params.hold, count=params.count, overrides=params.set
+    )
+    return Submitted(vm_ids=tuple(vm.vm_id for vm in records))
+
+
+def vms(turn: Turn, params: ListVms) -> tuple[VmView, ...]:
+    """List VMs by ascending id; DONE ones are in their history only."""
+    if params.state and params.state.upper() not in VmState.__members__:
+        raise RefusalError("bad_request", f"{params.state!r} is no state; use one of {', '.join(VmState)}.")
+    host_id = find.host(turn.cluster, params.host).host_id if params.host else None
+    limit = min(max(params.limit, 1), MAX_PAGE)
+    found: list[VmView] = []
+    for vm in turn.cluster.vms.values():
+        if (
+            vm.vm_id <= params.after
+            or (params.state and vm.state != params.state.upper())
+            or (host_id is not None and vm.host_id != host_id)
+            or (params.owner and vm.owner != params.owner)
+            or params.name not in vm.name
+        ):
+            continue
+        found.append(vm_view(turn.cluster, vm))
+        if len(found) == limit:
+            break
+    return tuple(found)
+
+
+def show(turn: Turn, params: OneVm) -> VmDetail:
+    """Show one VM."""
+    return vm_detail(turn.cluster, find.vm(turn, params.vm_id))
+
+
+def acted(turn: Turn, vm: VmRecord) -> Acted:
+    """Return what has begun with the VM."""
+    now = turn.cluster.vms.get(vm.vm_id)
+    if now is None:
+        return Acted(vm_id=vm.vm_id, state=VmState.DONE.value)
+    return Acted(vm_id=vm.vm_id, state=now.state.value, operation_id=now.operation_id or "")
+
+
+def deploy(turn: Turn, params: DeployVm) -> Acted:
+    """Deploy the VM on that host."""
+    vm = find.vm(turn, params.vm_id)
+    actions.deploy(turn, vm, find.host(turn.cluster, params.host))
+    return acted(turn, vm)
+
+
+def migrate(turn: Turn, params: MigrateVm) -> Acted:
+    """Move the VM to another host."""
+    vm = find.vm(turn, params.vm_id)
+    target = find.host(turn.cluster, params.host) if params.host else scheduler.choose_target(turn, vm)
+    actions.migrate(turn, vm, target, live=params.live)
+    return acted(turn, vm)
+
+
+def recover(turn: Turn, params: RecoverVm) -> Acted:
+    """Bring a FAILED VM on."""
+    vm = find.vm(turn, params.vm_id)
+    actions.recover(turn, vm, params.how)
+    return acted(turn, vm)
+
+
+def cancel(turn: Turn, params: OneVm) -> Acted:
+    """Cancel the VM's operation in progress."""
+    vm = find.vm(turn, params.vm_id)
+    actions.cancel(turn, vm)
+    return acted(turn, vm)
+
+
+def plan(turn: Turn, params: OneVm) -> Script:
+    """Show the transfer script of the VM's present or last operation."""
+    vm = find.vm(turn, params.vm_id)
+    operation = find.operation_of(turn.cluster, vm)
+    if operation is None:
+        raise RefusalError("not_found", f"VM {vm.vm_id} has had no operation yet, so there is no transfer script.")
+    hosts = turn.cluster.hosts
+    return Script(
+        operation_id=operation.operation_id,
+        kind=operation.kind.value,
+        status=operation.status.value,
+        lines=tuple(
+            (hosts[leg.host_id].name if leg.host_id in hosts else str(leg.host_id), script_line(step))
+            for leg in operation.plan.legs
+            for step in leg.steps
+        ),
+    )
+
+
+def why(turn: Turn, params: OneVm) -> Why:
+    """Explain the VM's state, and for one that waits each host's verdict."""
+    vm = find.vm(turn, params.vm_id)
+    operation = find.operation_of(turn.cluster, vm)
+    explained: dict[str, Any] = scheduler.explain(turn, vm, operation)
+    explained["hosts"] = msgspec.convert(explained.get("hosts", ()), type=tuple[HostVerdict, ...])
+    return Why(
+        vm_id=vm.vm_id,
+        name=vm.name,
+        state=vm.state.value,
+        operation=operation_view(turn.cluster, operation) if operation else None,
+        **explained,
+    )
+
+
+def _simple(verb: str, summary: str) -> Request:
+    def handler(turn: Turn, params: OneVm) -> Acted:
+        vm = find.vm(turn, params.vm_id)
+        actions.ACTIONS[verb](turn, vm)
+        return acted(turn, vm)
+
+    return _act(verb, OneVm, summary, handler)
+
+
+def _switch(verb: str, summary: str) -> Request:
+    def handler(turn: Turn, params: EndVm) -> Acted:
+        vm = find.vm(turn, params.vm_id)
+        actions.SWITCHES[verb](turn, vm, hard=params.hard)
+        return acted(turn, vm)
+
+    return _act(verb, EndVm, summary, handler)
+
+
+def _act(verb: str, params: type[Value], summary: str, handler: Any) -> Request:  # noqa: ANN401 - as in the table
+    return Request(
+        name=f"vm.{verb}",
+        method="POST",
+        path=f"/v1/vms/{{vm_id}}/{verb}",
+        params=params,
+        answer=Acted,
+        who=Who.USER,
+        summary=summary,
+        handler=handler,
+    )
+
+
+def _read(  # noqa: PLR0917 - a row of the table
+    verb: str,
+    path: str,
+    params: type[Value],
+    answer: Any,
+    summary: str,
+    handler: Any,  # noqa: ANN401 - as in the table
+) -> Request:
+    return Request(
+        name=f"vm.{verb}",
+        method="GET",
+        path=path,
+        params=params,
+        answer=answer,
+        who=Who.USER,
+        summary=summary,
+        handler=handler,
+    )
+
+
+REQUESTS = (
+    Request(
+        name="vm.submit",
+        method="POST",
+        path="/v1/vms",
+        params=SubmitVm,
+        answer=Submitted,
+        who=Who.USER,
+        summary="Submit one VM or many alike from a template.",
+        handler=submit,
+    ),
+    _read("list", "/v1/vms", ListVms, tuple[VmView, ...], "List VMs, filtered and paged on the server.", vms),
+    _read("show", "/v1/vms/{vm_id}", OneVm, VmDetail, "Show all that is known of a VM.", show),
+    _read(
+        "plan",
+        "/v1/vms/{vm_id}/plan",
+        OneVm,
+        Script,
+        "Show the transfer script of the present or last operation.",
+        plan,
+    ),
+    _read("why", "/v1/vms/{vm_id}/why", OneVm, Why, "Explain why the VM is where it is.", why),
+    _act("deploy", DeployVm, "Deploy a waiting VM on the host that you choose.", deploy),
+    _act("migrate", MigrateVm, "Move a VM to another host, saved and restored, or live.", migrate),
+    _act("recover", RecoverVm, "Retry the failed operation of a VM, or roll it back.", recover),
+    _act("cancel", OneVm, "Cancel the operation that a VM is busy with.", cancel),
+    _simple("hold", "Keep a waiting VM from the scheduler."),
+    _simple("release", "Give a held VM to the scheduler."),
+    _simple("suspend", "Save a running VM's memory and keep it on its host."),
+    _simple("resume", "Let a suspended, stopped, undeployed or powered-off VM go on."),
+    _simple("stop", "Save a VM's memory and give its host's capacity back."),
+    _switch("poweroff", "Power a guest off and keep its VM on the host."),
+    _switch("undeploy", "Power a guest off and give its host's capacity back."),
+    _switch("reboot", "Restart a guest, by asking it or (hard) by its reset button."),
+    _switch("shutdown", "Power a guest off, then delete its disks: the ordinary end of a VM."),
+    _switch("terminate", "End a VM in any state: off by force after a while, disks deleted, addresses given back."),
+)

@@ -1,0 +1,254 @@
+"""The built-in scheduler: lets waiting VMs and free hosts meet, through the same ``deploy`` that people use.
+
+It decides nothing itself: ``scheduling`` does, from a snapshot; here is only how the snapshot is made of records
+and what is done with the decisions.
+"""
+
+from collections.abc import Iterable
+
+from innkeeper_controller import actions, planner
+from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.expressions import compile_rank, compile_requirement
+from innkeeper_controller.records import Host, HostState, Operation, OperationStatus, VmRecord
+from innkeeper_controller.requests.views import shown_state
+from innkeeper_controller.scheduling.attributes import host_attributes
+from innkeeper_controller.scheduling.match_making import place, verdicts
+from innkeeper_controller.scheduling.model import Demand, HostView, Placement
+from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, HostId, VmId, VmState
+
+ACTOR = "scheduler"
+MIB = 1024 * 1024
+#: Room that an overlay or a context disk is counted with, MiB.
+OVERLAY_MIB = 16
+#: At most so many VMs are looked at in one turn, so that a turn stays short.
+BATCH = 1000
+
+
+class Scheduler:
+    """Remembers what it need not look at again: views of hosts, and VMs that fit nowhere as things stand."""
+
+    def __init__(self) -> None:
+        """Begin knowing nothing."""
+        self._views: dict[HostId, HostView] = {}
+        self._unplaceable: dict[VmId, None] = {}
+
+    def run(self, turn: Turn) -> None:
+        """Deploy what fits: VMs that are new, or all that wait once a host has changed."""
+        cluster = turn.cluster
+        if cluster.touched:
+            self._refresh(cluster)
+        if cluster.freed:
+            cluster.freed = False
+            self._unplaceable.clear()
+        if turn.settings.scheduler == "none":
+            return
+        waiting = [cluster.vms[each] for each in cluster.pending if each not in self._unplaceable][:BATCH]
+        if not waiting:
+            return
+        demands = [demand_of(vm) for vm in waiting]
+        for decision in place(demands, tuple(self._views.values()), policy=turn.settings.policy):
+            vm = cluster.vms[VmId(decision.vm_id)]
+            if isinstance(decision, Placement):
+                self._deploy(turn, vm, HostId(decision.host_id))
+            else:
+                self._unplaceable[vm.vm_id] = None
+
+    def _deploy(self, turn: Turn, vm: VmRecord, host_id: HostId) -> None:
+        try:
+            actions.deploy(turn, vm, turn.cluster.hosts[host_id])
+        except RefusalError:
+            # The snapshot promised what the records do not hold: leave the VM to the next change, as `why` will tell.
+            self._unplaceable[vm.vm_id] = None
+
+    def _refresh(self, cluster: Cluster) -> None:
+        for host_id in cluster.touched:
+            host = cluster.hosts.get(host_id)
+            if host is None:
+                self._views.pop(host_id, None)
+            else:
+                self._views[host_id] = view_of(cluster, host)
+        cluster.touched.clear()
+
+
+def view_of(cluster: Cluster, host: Host) -> HostView:
+    """Return the host as the scheduler sees it."""
+    advertisement = host.advertisement
+    used = cluster.used.get(host.host_id, Capacity())
+    usable = host.connected and host.state is HostState.ON
+    vms = cluster.vms_on.get(host.host_id, set())
+    return HostView(
+        host_id=host.host_id,
+        name=host.name,
+        usable=usable,
+        unusable_reason="" if usable else shown_state(host),
+        total=advertisement.capacity,
+        used=used,
+        attributes=host_attributes(host, used, len(vms)),
+        transfer_drivers=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.TRANSFER),
+        hypervisors=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.HYPERVISOR),
+        datastores={facts.name: facts.free_mib for facts in advertisement.datastores},
+        bridges=frozenset(advertisement.bridges),
+        images=frozenset(advertisement.images),
+    )
+
+
+def demand_of(vm: VmRecord) -> Demand:
+    """Return what the VM asks of a host."""
+    spec = vm.spec
+    rooms: dict[str, int] = {spec.datastore: 0}
+    for disk in spec.disks:
+        copied = disk.kind in {DiskKind.VOLATILE, DiskKind.SWAP} or disk.driver == "copy"
+        rooms[disk.datastore] = rooms.get(disk.datastore, 0) + (disk.size_bytes // MIB if copied else OVERLAY_MIB)
+    return Demand(
+        vm_id=vm.vm_id,
+        capacity=spec.capacity,
+        hypervisor=spec.hypervisor,
+        datastores=rooms,
+        transfer_drivers=frozenset({spec.driver, *(disk.driver for disk in spec.disks)}),
+        bridges=frozenset(nic.bridge for nic in spec.nics if nic.bridge),
+        images={ref.sha256: ref.size_bytes for ref in planner.images_of(spec)},
+        requirements=compile_requirement(vm.requirements) if vm.requirements else None,
+        rank=compile_rank(vm.rank) if vm.rank else None,
+    )
+
+
+def choose_target(turn: Turn, vm: VmRecord) -> Host:
+    """Return the best host for a migration.
+
+    Raises:
+        RefusalError: ``no_capacity``: no other host can take the VM.
+    """
+    views = [view_of(turn.cluster, host) for host in turn.cluster.hosts.values() if host.host_id != vm.host_id]
+    (decision,) = place([demand_of(vm)], views, policy=turn.settings.policy)
+    if isinstance(decision, Placement):
+        return turn.cluster.hosts[HostId(decision.host_id)]
+    raise RefusalError("no_capacity", f"No other host can take VM {vm.vm_id}; `inn host list` shows what is free.")
+
+
+def drain(turn: Turn) -> None:
+    """Move the VMs of draining hosts away, one operation a VM, live where that is possible."""
+    for host in list(turn.cluster.hosts.values()):
+        if host.state is not HostState.DRAINING or not host.connected:
+            continue
+        for vm_id in sorted(turn.cluster.vms_on.get(host.host_id, ())):
+            vm = turn.cluster.vms[vm_id]
+            if vm.operation_id is None and vm.host_id == host.host_id:
+                _move_away(turn, vm)
+
+
+def _move_away(turn: Turn, vm: VmRecord) -> None:
+    movable = {VmState.RUNNING: (True, False), VmState.SUSPENDED: (False,), VmState.POWEROFF: (False,)}
+    for live in movable.get(vm.state, ()):
+        last = turn.cluster.operations.get(vm.last_operation_id) if vm.last_operation_id else None
+        if last is not None and last.status is OperationStatus.FAILED and turn.now_s - vm.since_s < DRAIN_RETRY_S:
+            return
+        try:
+            actions.migrate(turn, vm, choose_target(turn, vm), live=live)
+        except RefusalError:
+            continue
+        return
+
+
+#: A VM whose last operation failed is moved again no earlier than this.
+DRAIN_RETRY_S = 60.0
+
+
+def explain(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, object]:
+    """Return the fields of ``requests.vms.Why`` that say why the VM is where it is."""
+    if vm.state is VmState.PENDING:
+        return _explain_pending(turn, vm)
+    if operation is not None and vm.operation_id is not None:
+        return _explain_operation(turn, vm, operation)
+    if vm.state is VmState.FAILED:
+        return _explain_failed(vm, operation)
+    return _explain_rest(turn, vm, operation)
+
+
+def _explain_pending(turn: Turn, vm: VmRecord) -> dict[str, object]:
+    hosts = list(turn.cluster.hosts.values())
+    position = list(turn.cluster.pending).index(vm.vm_id) + 1
+    if not hosts:
+        return {"reason": "There is no host yet.", "advice": "Add one: inn host add NAME.", "queue_position": position}
+    found = verdicts(demand_of(vm), [view_of(turn.cluster, host) for host in hosts])
+    fitting = [each for each in found.hosts if each.fits]
+    if turn.settings.scheduler == "none":
+        reason = f"The scheduler is off; {len(fitting)} of {len(hosts)} hosts could take the VM."
+        advice = f"Deploy it by hand: inn vm deploy {vm.vm_id} HOST."
+    elif fitting:
+        reason, advice = _refused_plan(turn, vm, (turn.cluster.hosts[HostId(each.host_id)] for each in fitting))
+    else:
+        reason = f"None of {len(hosts)} hosts can take the VM as things stand."
+        advice = "It starts by itself as soon as one can."
+    return {
+        "reason": reason,
+        "advice": advice,
+        "queue_position": position,
+        "hosts": [
+            {
+                "host": each.host_name,
+                "fits": each.fits,
+                "obstacles": [(obstacle.clause, obstacle.message) for obstacle in each.obstacles],
+                "scores": dict(each.scores),
+            }
+            for each in found.hosts
+        ],
+        "counts": dict(found.counts),
+        "nearest_miss": found.nearest_miss,
+    }
+
+
+def _refused_plan(turn: Turn, vm: VmRecord, hosts: Iterable[Host]) -> tuple[str, str]:
+    """Say what stands in the way of a VM that fits: its place in the queue, or a plan that cannot be made."""
+    holders = planner.holder_hosts(turn.cluster.hosts.values())
+    for host in hosts:
+        try:
+            planner.fetches(vm.spec, host, holders, VmState.PROLOG)
+        except planner.CannotPlanError as error:
+            return str(error), "It starts by itself as soon as that is mended."
+    return "It fits and is about to be placed.", ""
+
+
+def _explain_operation(turn: Turn, vm: VmRecord, operation: Operation) -> dict[str, object]:
+    leg = operation.plan.legs[operation.leg]
+    host = turn.cluster.hosts.get(leg.host_id)
+    name = host.name if host else str(leg.host_id)
+    if host is not None and not host.connected:
+        since = f"{turn.now_s - host.lost_at_s:.0f} s" if host.lost_at_s is not None else "its start"
+        return {
+            "reason": f"{operation.kind} waits for host {name}, which has been lost for {since}.",
+            "advice": f"Start its agent again (systemctl start inn-agent on {name}); if the machine is dead for "
+            f"certain: inn host delete {name} --force.",
+        }
+    verb = "is being taken back" if operation.status is OperationStatus.UNDOING else "is under way"
+    return {
+        "reason": f"{operation.kind} {verb} on host {name}.",
+        "advice": f"Follow it: inn operation wait {operation.operation_id}; cancel it: inn vm cancel {vm.vm_id}.",
+    }
+
+
+def _explain_failed(vm: VmRecord, operation: Operation | None) -> dict[str, object]:
+    kind = f"{operation.kind} failed" if operation else "It failed"
+    return {
+        "reason": f"{kind}: {vm.error}",
+        "advice": f"Mend the cause, then inn vm recover {vm.vm_id} --retry; or --rollback; "
+        f"or inn vm terminate {vm.vm_id}.",
+    }
+
+
+def _explain_rest(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, object]:
+    if vm.state is VmState.HOLD:
+        return {"reason": "It is held.", "advice": f"inn vm release {vm.vm_id}, or inn vm deploy {vm.vm_id} HOST."}
+    host = turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None
+    where = f" on host {host.name}" if host else ""
+    reason = f"It is {vm.state}{where}."
+    if vm.state is VmState.UNKNOWN and host is not None:
+        lost = f" since {turn.now_s - host.lost_at_s:.0f} s" if host.lost_at_s is not None else ""
+        return {
+            "reason": f"Nothing is known of the guest: host {host.name} is lost{lost}.",
+            "advice": f"Start its agent again; if the machine is dead for certain: "
+            f"inn host delete {host.name} --force.",
+        }
+    if operation is not None and operation.error is not None:
+        reason += f" Its last operation, {operation.kind}, did not work: {operation.error.message}"
+    return {"reason": reason}

@@ -1,0 +1,34 @@
+"""What the pure parts of the controller have to know of its configuration."""
+
+from innkeeper_plugins.vocabulary import Holder, HostId, Value
+
+#: The controller's own number among those who send and hold: hosts are counted from 1.
+CONTROLLER = HostId(0)
+
+
+class Settings(Value):
+    """Decisions of the operator, and the controller's own identity."""
+
+    #: RFC 4122 text, made at first start; VM UUIDs derive from it.
+    cluster_id: str
+    #: Where agents dial, as it stands in join tokens.
+    agents_endpoint: str = "tcp://127.0.0.1:2634"
+    #: Z85 text of the controller's CURVE public key.
+    public_key: str = ""
+    #: The controller's bulk socket, from which agents fetch uploads.
+    holder: Holder | None = None
+    #: ``match-making`` or ``none``.
+    scheduler: str = "match-making"
+    #: ``packing`` or ``striping``.
+    policy: str = "packing"
+    heartbeat_interval_s: float = 5.0
+    #: A host that was silent for longer is lost, and its VMs UNKNOWN.
+    unknown_after_s: float = 60.0
+    join_token_lifetime_s: float = 3600.0
+    #: How long a guest has to react to its power button.
+    shutdown_grace_s: int = 120
+    #: A leg that a host has not begun by then is refused by it.
+    leg_expires_in_s: float = 600.0
+    #: Limit of one bulk request.
+    max_vms_per_request: int = 10_000
+    max_pending: int = 100_000

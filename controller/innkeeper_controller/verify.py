@@ -1,0 +1,120 @@
+"""Checks the invariants of the state: what must hold between any two turns, on a live system and in simulation.
+
+It mends nothing and never destroys; each finding names what disagrees with what.
+"""
+
+from collections.abc import Callable, Iterator
+
+from innkeeper_controller.cluster import UNFINISHED, Cluster
+from innkeeper_controller.lifecycle import AT_REST
+from innkeeper_controller.records import VmRecord
+from innkeeper_plugins.vocabulary import Capacity, HostId, Value, VmState
+
+
+class Finding(Value):
+    """One disagreement."""
+
+    #: Stable name of the check.
+    check: str
+    #: ``vm:7``, ``host:2``, ``lease:0.0.4``.
+    subject: str
+    message: str
+
+
+def findings(cluster: Cluster) -> tuple[Finding, ...]:
+    """Return every disagreement in the state; none is the healthy answer."""
+    return tuple(
+        Finding(check=name, subject=subject, message=message)
+        for name, check in CHECKS.items()
+        for subject, message in check(cluster)
+    )
+
+
+def _capacity(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    sums: dict[HostId, Capacity] = {}
+    for vm in cluster.vms.values():
+        for host_id in cluster.claims(vm):
+            old = sums.get(host_id, Capacity())
+            sums[host_id] = Capacity(
+                cpu_cores=round(old.cpu_cores + vm.spec.cpu_cores, 6), memory_mib=old.memory_mib + vm.spec.memory_mib
+            )
+    for host_id in {*sums, *cluster.used}:
+        counted, told = sums.get(host_id, Capacity()), cluster.used.get(host_id, Capacity())
+        if counted != told:
+            yield f"host:{host_id}", f"its VMs take {counted}, but {told} is on the books"
+
+
+def _overcommit(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    for host in cluster.hosts.values():
+        used, total = cluster.used.get(host.host_id, Capacity()), host.advertisement.capacity
+        if host.connected and total.memory_mib and used.memory_mib > total.memory_mib:
+            yield f"host:{host.host_id}", f"VMs take {used.memory_mib} MiB of {total.memory_mib} MiB"
+        if host.connected and total.cpu_cores and used.cpu_cores > total.cpu_cores:
+            yield f"host:{host.host_id}", f"VMs take {used.cpu_cores} of {total.cpu_cores} cores"
+
+
+def _leases(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    owned: dict[int, set[tuple[str, str]]] = {}
+    for lease in cluster.leases.values():
+        if lease.vm_id is None:
+            continue
+        if lease.vm_id not in cluster.vms:
+            yield f"lease:{lease.lease_id}", f"{lease.ip or lease.mac} is leased to VM {lease.vm_id}, which is gone"
+        owned.setdefault(lease.vm_id, set()).add((lease.mac, lease.ip))
+    for vm in cluster.vms.values():
+        has, needs = owned.get(vm.vm_id, set()), {(nic.mac, nic.ip) for nic in vm.spec.nics}
+        if has != needs:
+            yield f"vm:{vm.vm_id}", f"its NICs use {sorted(needs)}, but it is leased {sorted(has)}"
+
+
+def _addresses(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    seen: dict[tuple[int, str], str] = {}
+    for lease in cluster.leases.values():
+        other = seen.setdefault((lease.network_id, lease.mac), lease.lease_id)
+        if other != lease.lease_id:
+            yield f"lease:{lease.lease_id}", f"{lease.mac} is leased twice, also as {other}"
+
+
+def _operations(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    for vm in cluster.vms.values():
+        running = cluster.operations.get(vm.operation_id) if vm.operation_id else None
+        if vm.operation_id and (running is None or running.status not in UNFINISHED):
+            yield f"vm:{vm.vm_id}", f"it is busy with {vm.operation_id}, which does not run"
+        if vm.operation_id is None and vm.state not in AT_REST:
+            yield f"vm:{vm.vm_id}", f"it is {vm.state}, but no operation runs"
+    subjects = [cluster.operations[each].subject for each in cluster.running]
+    for subject in {each for each in subjects if subjects.count(each) > 1}:
+        yield subject, "more than one operation runs on it"
+
+
+def _places(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    for vm in cluster.vms.values():
+        yield from _place_of(cluster, vm)
+
+
+def _place_of(cluster: Cluster, vm: VmRecord) -> Iterator[tuple[str, str]]:
+    for host_id in (vm.host_id, vm.destination_id, vm.sealed_on):
+        if host_id is not None and host_id not in cluster.hosts:
+            yield f"vm:{vm.vm_id}", f"it is on host {host_id}, which is gone"
+    if vm.state in {VmState.RUNNING, VmState.SUSPENDED, VmState.POWEROFF} and vm.host_id is None:
+        yield f"vm:{vm.vm_id}", f"it is {vm.state}, but on no host"
+    if vm.state in {VmState.PENDING, VmState.HOLD} and vm.host_id is not None:
+        yield f"vm:{vm.vm_id}", f"it is {vm.state}, but on host {vm.host_id}"
+
+
+def _waiting(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    waiting = {vm.vm_id for vm in cluster.vms.values() if vm.state is VmState.PENDING}
+    for vm_id in waiting ^ set(cluster.pending):
+        yield f"vm:{vm_id}", "the queue and its state disagree"
+
+
+#: ``{stable name: check}``; a check goes over (subject, what disagrees).
+CHECKS: dict[str, Callable[[Cluster], Iterator[tuple[str, str]]]] = {
+    "capacity-books": _capacity,
+    "capacity-exceeded": _overcommit,
+    "lease-owners": _leases,
+    "addresses-once": _addresses,
+    "operations": _operations,
+    "places": _places,
+    "queue": _waiting,
+}
