@@ -1,0 +1,1 @@
+"""What is durable: the tables, the one writer, and reads of what memory no longer has; decides nothing."""
