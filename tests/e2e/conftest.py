@@ -6,7 +6,7 @@ from lab import Lab
 @pytest.fixture(scope="session")
 def cache():
     """Where what takes long to make is kept from run to run."""
-    return guest.cache_dir()
+    return guest.cache_dir().parent
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-from machines import Machine, Program, run
+from machines import Machine, run
 
 #: Short, since the path of a Unix socket has to fit into 108 bytes.
 LABS = Path("/var/tmp/innkeeper-lab")
@@ -55,26 +55,30 @@ class Host(Machine):
     """A machine with a libvirtd, a bridge ``br0`` and one network card, ``eth0``."""
 
     def __init__(self, directory: Path, number: int, *, switch: Machine, shared: Path, hosts_file: str) -> None:
-        """Start the machine, cable it to the switch, start its libvirtd."""
+        """Start the machine; it has neither network nor libvirtd before ``bring_up``."""
         super().__init__(directory, f"h{number}", shared=shared, hosts_file=hosts_file)
+        self.number = number
         self.address = f"{NETWORK}.{number}"
         self._port = f"port{number}"
         self._switch = switch
-        self._connect(number)
-        conf = {"address": self.address, "host_uuid": uuid.uuid4()}
-        (directory / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(**conf))
-        (directory / "etc" / "qemu.conf").write_text(QEMU_CONF.format(**conf))
-        self._libvirtd = self.start_libvirtd()
 
-    def _connect(self, number: int) -> None:
+    def bring_up(self) -> None:
+        """Cable the machine to the switch and start its libvirtd."""
+        self._connect()
+        conf = {"address": self.address, "host_uuid": uuid.uuid4()}
+        (self.directory / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(**conf))
+        (self.directory / "etc" / "qemu.conf").write_text(QEMU_CONF.format(**conf))
+        self.start_libvirtd()
+
+    def _connect(self) -> None:
         ip = ["nsenter", f"--net=/proc/{self._switch.pid}/ns/net", "--", "ip"]
         run([*ip, "link", "add", self._port, "type", "veth", "peer", "name", "eth0", "netns", str(self.pid)])
         run([*ip, "link", "set", self._port, "master", "sw0", "up"])
         # With MACs of the kernel's choice the bridge may take over a guest's, which a live migration does not survive.
         commands = f"""\
             link set lo up
-            link set eth0 address 02:aa:00:00:00:{number:02x}
-            link add br0 address 02:ab:00:00:00:{number:02x} type bridge forward_delay 0
+            link set eth0 address 02:aa:00:00:00:{self.number:02x}
+            link add br0 address 02:ab:00:00:00:{self.number:02x} type bridge forward_delay 0
             link set eth0 master br0 up
             addr add {self.address}/24 dev br0
             link set br0 up
@@ -91,10 +95,9 @@ class Host(Machine):
         socket = f"{self.root}/run/libvirt/libvirt-sock"
         return run(["virsh", "--connect", f"qemu+unix:///system?socket={socket}", *argv])
 
-    def start_libvirtd(self) -> Program:
+    def start_libvirtd(self) -> None:
         """Start libvirtd, which finds again the guests that run."""
         self._libvirtd = self.spawn_ready(["/usr/sbin/libvirtd", "--listen"], log="libvirtd.out")
-        return self._libvirtd
 
     def kill_libvirtd(self) -> None:
         """End libvirtd as a crash does; its guests run on."""
@@ -129,12 +132,15 @@ class Lab:
         self._qemu_facts = cache / "libvirt"
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, self.directory)
-            self.switch = self._make_switch()
+            self.switch = Machine(self.directory / "sw", "switch", shared=self.shared, hosts_file=self._hosts_file)
             undo.callback(self.switch.power_off)
+            self._cable_switch()
             self.hosts: list[Host] = []
             for number in range(1, hosts + 1):
                 self.hosts.append(self._make_host(number))
                 undo.callback(self.hosts[-1].power_off)
+                self.hosts[-1].bring_up()
+                self._keep_qemu_facts(self.hosts[-1])
             self._undo = undo.pop_all()
 
     @property
@@ -142,26 +148,30 @@ class Lab:
         """Where every host reaches programs that run in the switch."""
         return SWITCH_ADDRESS
 
-    def _make_switch(self) -> Machine:
-        switch = Machine(self.directory / "sw", "switch", shared=self.shared, hosts_file=self._hosts_file)
+    def _cable_switch(self) -> None:
         commands = f"""\
             link set lo up
             link add sw0 type bridge forward_delay 0
             addr add {SWITCH_ADDRESS}/24 dev sw0
             link set sw0 up
             """
-        switch.run(["ip", "-batch", "-"], typed=commands)
-        return switch
+        self.switch.run(["ip", "-batch", "-"], typed=commands)
 
     def _make_host(self, number: int) -> Host:
         directory = self.directory / f"h{number}"
-        known = self._qemu_facts.exists()
-        if known:
+        if self._qemu_facts.exists():
             shutil.copytree(self._qemu_facts, directory / "cache")
-        host = Host(directory, number, switch=self.switch, shared=self.shared, hosts_file=self._hosts_file)
-        if not known:
-            _keep_qemu_facts(host, self._qemu_facts)
-        return host
+        return Host(directory, number, switch=self.switch, shared=self.shared, hosts_file=self._hosts_file)
+
+    def _keep_qemu_facts(self, host: Host) -> None:
+        if self._qemu_facts.exists():
+            return
+        host.virsh("domcapabilities", "--virttype", "qemu", "--machine", "pc")
+        self._qemu_facts.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._qemu_facts.parent) as scratch:
+            copy = Path(shutil.copytree(host.directory / "cache", Path(scratch) / "copy"))
+            with contextlib.suppress(OSError):  # Another run was faster.
+                copy.rename(self._qemu_facts)
 
     def down(self) -> None:
         """End every machine and delete all files; twice is fine."""
@@ -174,15 +184,6 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
-
-
-def _keep_qemu_facts(host: Host, target: Path) -> None:
-    host.virsh("domcapabilities", "--virttype", "qemu", "--machine", "pc")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        copy = Path(shutil.copytree(host.directory / "cache", Path(scratch) / "copy"))
-        with contextlib.suppress(OSError):  # Another run was faster.
-            copy.rename(target)
 
 
 def _name_of(process: psutil.Process) -> str:

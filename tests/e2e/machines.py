@@ -133,7 +133,7 @@ class Machine:
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         """Return the command that runs ``argv`` inside."""
-        return ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--net", "--pid", "--", *argv]
+        return [*f"nsenter --target={self.pid} --mount --uts --net --pid --root --wd --".split(), *argv]
 
     def run(self, argv: Sequence[str], *, typed: str = "", timeout_s: float = 120) -> str:
         """Run a command inside to its end and return what it printed.
