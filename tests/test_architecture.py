@@ -52,6 +52,7 @@ PURE = (
     "innkeeper_controller/addresses.py",
     "innkeeper_controller/agents.py",
     "innkeeper_controller/cluster.py",
+    "innkeeper_controller/expressions",
     "innkeeper_controller/images.py",
     "innkeeper_controller/leases.py",
     "innkeeper_controller/lifecycle.py",
@@ -61,9 +62,11 @@ PURE = (
     "innkeeper_controller/records.py",
     "innkeeper_controller/requests",
     "innkeeper_controller/scheduler.py",
+    "innkeeper_controller/scheduling",
     "innkeeper_controller/submission.py",
     "innkeeper_controller/templates",
     "innkeeper_controller/turn.py",
+    "innkeeper_controller/verify.py",
 )
 #: Sockets, clock, randomness, environment, disk, processes, threads, logs.
 IMPURE_MODULES = {
