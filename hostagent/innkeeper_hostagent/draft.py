@@ -138,7 +138,7 @@ class Draft:
     def _on_ended(self, leg: Leg) -> None:
         operation_id = leg.request.operation_id
         vm = leg.request.vm
-        if leg.newcomer and leg.is_taken_back and vm is not None:
+        if vm is not None and vm.vm_id not in self._ledger.vms:
             self._effects.append(TidyUp(vm=vm))
         if is_ours(operation_id):
             self.record(OperationsForgotten(operations=(operation_id,)))

@@ -16,7 +16,7 @@ from innkeeper_hostagent.effects import Reaction, RunStep, Send
 from innkeeper_hostagent.entries import Entry, LegAccepted, OperationsForgotten
 from innkeeper_hostagent.ledger import Ledger
 from innkeeper_hostagent.legs import Leg, LegKey, LegState
-from innkeeper_hostagent.orders import disown_order, flaw_of, is_ours, lacks_driver
+from innkeeper_hostagent.orders import disown_order, flaw_of, generation_of, is_ours, lacks_driver
 from innkeeper_hostagent.protocol.messages import CarryOut, LegEnded
 from innkeeper_plugins.vocabulary import DriverFacts, OperationId, Outcome, VmId
 
@@ -118,11 +118,20 @@ class Executor:
         """Return why the leg is not taken on; empty where it is."""
         if request.operation_id in self.ledger.forgotten:
             return "forgotten"
-        if flaw_of(request):
+        if flaw_of(request) or self._contradicts(request):
             return "malformed"
         if lacks_driver(request, self._names):
             return "unknown_driver"
         return self._untimely(request)
+
+    def _contradicts(self, request: CarryOut) -> bool:
+        """Whether the operation was about something else in another leg."""
+        known = [self.ledger.legs.get(key) for key in self.ledger.of_operation.get(request.operation_id, ())]
+        return any(
+            leg.request.subject != request.subject or generation_of(leg.request) != generation_of(request)
+            for leg in known
+            if leg is not None
+        )
 
     def _untimely(self, request: CarryOut) -> str:
         vm = request.vm

@@ -1,15 +1,31 @@
 """What may be asked of this host, and the order that a ``Disown`` becomes; pure."""
 
+import re
 from collections.abc import Sequence
 
 from innkeeper_hostagent.protocol.messages import CarryOut
-from innkeeper_plugins.steps import Cancel, Delete, Family, Mv, Postmigrate, Seal, Step, verb_of
+from innkeeper_plugins.steps import (
+    Cancel,
+    Delete,
+    DropImage,
+    Family,
+    Fetch,
+    ImportImage,
+    Mv,
+    Postmigrate,
+    Seal,
+    Step,
+    verb_of,
+)
 from innkeeper_plugins.vocabulary import DriverFacts, DriverKind, OperationId, Vm, VmId, VmState
 
 #: Begins the operation ids that the agent gives to its own orders; the controller's never begin so.
 DISOWN = "disown:"
 #: Ability of a driver whose files other hosts see as well.
 _SHARED = "shared"
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_DISK = "disk."
+_SEALED_NAME = re.compile(r"(disk\.\d{1,9}|checkpoint|context\.iso)\Z", re.ASCII)
 _KIND_OF_FAMILY = {Family.TRANSFER: DriverKind.TRANSFER, Family.HYPERVISOR: DriverKind.HYPERVISOR}
 
 
@@ -18,19 +34,47 @@ def is_ours(operation_id: OperationId) -> bool:
     return operation_id.startswith(DISOWN)
 
 
+def generation_of(request: CarryOut) -> int | None:
+    """Return the generation of the VM that the order is about; None for an image."""
+    return None if request.vm is None else request.vm.generation
+
+
 def flaw_of(request: CarryOut) -> str:
     """Return what is wrong with the order in itself; empty for a sound one."""
+    return _flaw_of_steps(request) or _flaw_of_vm(request)
+
+
+def _flaw_of_steps(request: CarryOut) -> str:
     ids = [step.step_id for step in request.steps]
     if len(set(ids)) != len(ids):
         return "two steps have one id"
     if request.operation_id.startswith(DISOWN):
         return "an operation id of the agent's own"
+    return next((flaw for step in request.steps if (flaw := _flaw_of_names(step))), "")
+
+
+def _flaw_of_names(step: Step) -> str:
+    """Return what is wrong with names that become parts of paths."""
+    match step:
+        case Fetch(image=image):
+            return "" if _DIGEST.match(image.sha256) else "a digest that is none"
+        case DropImage(sha256=sha256):
+            return "" if _DIGEST.match(sha256) else "a digest that is none"
+        case Mv(file=file):
+            sound = _DIGEST.match(file.sha256) and _SEALED_NAME.match(file.name)
+            return "" if sound else "a sealed file that no VM has"
+        case ImportImage(sha256=sha256) if sha256:
+            return "" if _DIGEST.match(sha256) else "a digest that is none"
+    return ""
+
+
+def _flaw_of_vm(request: CarryOut) -> str:
     if request.vm is None:
         return "steps of a VM without the VM" if any(_needs_vm(step) for step in request.steps) else ""
     if request.subject != f"vm:{request.vm.vm_id}":
         return "the VM is not the subject"
     disks = {disk.disk_id for disk in request.vm.disks}
-    named = {disk_id for step in request.steps if (disk_id := getattr(step, "disk_id", None)) is not None}
+    named = {disk_id for step in request.steps if (disk_id := _disk_of(step)) is not None}
     return "" if named <= disks else "a step names a disk that the VM does not have"
 
 
@@ -87,7 +131,17 @@ def _deletions(vm: Vm, transfers: Sequence[DriverFacts]) -> list[tuple[str, type
     """Return which drivers delete, and how: a shared driver never deletes what another host may use."""
     wanted = {vm.driver, *(disk.driver for disk in vm.disks)} if vm.uuid else {driver.name for driver in transfers}
     chosen = [driver for driver in transfers if driver.name in wanted]
+    # What deletes the directories comes last: the others may make them again to look into them.
+    chosen.sort(key=lambda driver: _SHARED not in driver.capabilities)
     return [(driver.name, Postmigrate if _SHARED in driver.capabilities else Delete) for driver in chosen]
+
+
+def _disk_of(step: Step) -> int | None:
+    if isinstance(step, Mv):
+        name = step.file.name
+        return int(name.removeprefix(_DISK)) if name.startswith(_DISK) else None
+    disk_id: int | None = getattr(step, "disk_id", None)
+    return disk_id
 
 
 def _needs_vm(step: Step) -> bool:

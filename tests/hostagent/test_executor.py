@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
-from orders_of_tests import (
+from tests.hostagent.orders_of_tests import (
     BOOT,
     BROKEN,
     DRIVERS,
@@ -487,6 +487,7 @@ def test_a_disowned_guest_is_switched_off_and_its_files_deleted_and_nobody_is_to
     assert host.effects == [
         run(cancel(0), operation_id=name, spare_shared=True),
         run(delete(1), operation_id=name, spare_shared=True),
+        TidyUp(vm=a_vm()),
     ]
     assert host.executor.ledger.vms == {}
     assert host.executor.ledger.busy == {}
@@ -526,8 +527,8 @@ def test_a_disowned_vm_on_shared_storage_keeps_its_shared_disks():
 
     assert host.ran()[1:] == [
         cancel(0),
-        delete(1),
-        Postmigrate(step_id=2, phase=VmState.EPILOG, driver="shared"),
+        Postmigrate(step_id=1, phase=VmState.EPILOG, driver="shared"),
+        delete(2),
     ]
 
 
@@ -555,8 +556,8 @@ def test_every_driver_is_asked_about_a_disowned_vm_that_is_not_known():
 
     assert host.ran() == [
         cancel(0),
-        delete(1),
-        Postmigrate(step_id=2, phase=VmState.EPILOG, driver="shared"),
+        Postmigrate(step_id=1, phase=VmState.EPILOG, driver="shared"),
+        delete(2),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from orders_of_tests import (
+from tests.hostagent.orders_of_tests import (
     BROKEN,
     DRIVERS,
     OK,

@@ -4,7 +4,7 @@ import contextlib
 import resource
 
 import pytest
-from orders_of_tests import OK, order
+from tests.hostagent.orders_of_tests import OK, order
 
 from innkeeper_hostagent import journal as journal_module
 from innkeeper_hostagent.entries import LegAccepted, OperationsForgotten, StepBegan, StepFinished

@@ -1,0 +1,184 @@
+"""The agent's configuration: one TOML file, read once, with every mistake told at once.
+
+It looks nothing up: whether a path exists or a driver can be had, ``check`` says.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from innkeeper_plugins.errors import InnkeeperError
+from innkeeper_plugins.vocabulary import Capacity, Value
+
+DEFAULT_PATH: Final = Path("/etc/innkeeper/agent.toml")
+DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper-agent")
+DEFAULT_DATASTORE_DIR: Final = Path("/var/lib/innkeeper/datastores/default")
+
+
+class ConfigError(InnkeeperError):
+    """The configuration cannot be used; the operator of the host must act."""
+
+
+class DatastoreConfig(Value):
+    """``[datastores.NAME]``: where a datastore is on this host."""
+
+    path: Path
+    #: Transfer drivers that may look after disks in it.
+    drivers: tuple[str, ...] = ("qcow2", "copy")
+    #: What images that came from other hosts may take; images at home here are not counted.
+    cache_limit_mib: int = 51_200
+    #: Other hosts see the same files: nothing in its image cache is ever evicted by this host.
+    shared: bool = False
+
+
+class BulkConfig(Value):
+    """``[bulk]``: how other hosts fetch images and disks from this one."""
+
+    #: ZeroMQ endpoint to bind; empty to serve nobody.
+    listen: str = "tcp://*:2635"
+    #: What others dial; empty for this host's address towards the controller and the port of ``listen``.
+    advertise: str = ""
+    #: What one fetch may take of the network; None for all there is.
+    rate_limit_mib_s: int | None = None
+    #: A fetch that is not done by then fails.
+    fetch_timeout_s: float = 6 * 3600.0
+
+
+class LimitsConfig(Value):
+    """``[limits]``: how much the host does at once."""
+
+    parallel_transfers: int = 2
+    parallel_boots: int = 4
+    #: Steps that are neither.
+    parallel_steps: int = 64
+    consoles: int = 32
+
+
+class ImportConfig(Value):
+    """``[import]``: where images may come from."""
+
+    #: Directories below which an image may be named by its path; links are not followed.
+    dirs: tuple[Path, ...] = ()
+    #: Networks (``10.0.0.0/8``) that URLs may lead to although they are not public.
+    private_networks: tuple[str, ...] = ()
+    max_mib: int = 1024 * 1024
+    timeout_s: float = 6 * 3600.0
+
+
+class LogConfig(Value):
+    """``[log]``: what is told on standard error."""
+
+    level: str = "info"
+    #: ``json`` or ``text``.
+    format: str = "json"
+
+
+class Config(Value):
+    """All of it; every setting has a default."""
+
+    state_dir: Path = DEFAULT_STATE_DIR
+    hypervisors: tuple[str, ...] = ("libvirt",)
+    datastores: dict[str, DatastoreConfig] = {"default": DatastoreConfig(path=DEFAULT_DATASTORE_DIR)}
+    #: ``[drivers.NAME]``: what the driver itself understands.
+    drivers: dict[str, dict[str, Any]] = {}
+    #: Told instead of what the machine has; for hosts that only play at it.
+    capacity: Capacity | None = None
+    #: Kept back from VMs.
+    reserved: Capacity = Capacity(cpu_cores=0.0, memory_mib=512)
+    bulk: BulkConfig = BulkConfig()
+    limits: LimitsConfig = LimitsConfig()
+    imports: ImportConfig = msgspec.field(default=ImportConfig(), name="import")
+    log: LogConfig = LogConfig()
+    #: How often the hypervisors are asked what their guests do.
+    poll_interval_s: float = 30.0
+    #: How often the host looks at itself.
+    probe_interval_s: float = 60.0
+    #: Facts of the operator's own for requirement expressions.
+    facts: dict[str, str | int | float] = {}
+
+
+def load(path: Path) -> Config:
+    """Read the file; a file that does not exist is an empty one.
+
+    Raises:
+        ConfigError: it cannot be read, or has mistakes; the text names all that are unknown keys.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse(text: str) -> Config:
+    """Return the configuration that the TOML text describes.
+
+    Raises:
+        ConfigError: as ``load`` does.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(error)) from error
+    if unknown := list(_unknown_keys(content, Config, "")):
+        raise ConfigError("; ".join(unknown))
+    try:
+        config = msgspec.convert(content, Config, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from error
+    if mistakes := list(_mistakes(config)):
+        raise ConfigError("; ".join(mistakes))
+    return config
+
+
+def _decode_path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str):
+        raise NotImplementedError(f"{kind} is not a type of this configuration")
+    return Path(value)
+
+
+def _unknown_keys(content: Mapping[str, object], kind: type[Value], where: str) -> Iterator[str]:
+    hints = get_type_hints(kind)
+    known = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+    for key, value in content.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            yield f"unknown key {where}{key}" + (f", did you mean {where}{close[0]}?" if close else "")
+            continue
+        yield from _unknown_below(value, hints[known[key]], f"{where}{key}.")
+
+
+def _unknown_below(value: object, kind: object, where: str) -> Iterator[str]:
+    if get_origin(kind) is dict and isinstance(value, dict):
+        for name, below in value.items():
+            yield from _unknown_below(below, get_args(kind)[1], f"{where}{name}.")
+    else:
+        for candidate in (kind, *get_args(kind)):
+            if isinstance(candidate, type) and issubclass(candidate, Value) and isinstance(value, dict):
+                yield from _unknown_keys(value, candidate, where)
+
+
+def _mistakes(config: Config) -> Iterator[str]:
+    """Tell what is of the right type and still makes no sense."""
+    for name, datastore in config.datastores.items():
+        if not datastore.path.is_absolute():
+            yield f"datastores.{name}.path is not absolute: {datastore.path}"
+        if not datastore.drivers:
+            yield f"datastores.{name}.drivers names no driver"
+    for name, value in msgspec.structs.asdict(config.limits).items():
+        if value < 1:
+            yield f"limits.{name} is {value}; it has to be at least 1"
+    for name in ("poll_interval_s", "probe_interval_s"):
+        if getattr(config, name) <= 0:
+            yield f"{name} has to be more than 0"
+    if not config.datastores:
+        yield "there is no datastore; add [datastores.default]"

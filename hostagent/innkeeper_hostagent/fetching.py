@@ -1,0 +1,43 @@
+"""Fetches bytes by digest from whoever holds them, on this host's terms."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from innkeeper_hostagent.acts import Act
+from innkeeper_hostagent.protocol import bulk
+from innkeeper_hostagent.protocol.keys import KeyPair
+from innkeeper_plugins.errors import DriverError
+from innkeeper_plugins.vocabulary import Digest, Holder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetcher:
+    """Who fetches, and how patiently."""
+
+    keys: KeyPair
+    timeout_s: float
+    #: None for all that the network gives.
+    rate_limit_bytes_s: int | None = None
+    #: As ``bulk.fetch``.
+    carry: Callable[..., None] = bulk.fetch
+
+    def fetch(self, digest: Digest, size_bytes: int, holders: Sequence[Holder], target: Path, act: Act) -> None:
+        """Bring the bytes to ``target``, every one of them verified; what an earlier try brought is used.
+
+        Raises:
+            DriverError: nobody who was asked has them, or the act was cancelled; what came so far is kept.
+        """
+        if not holders:
+            raise DriverError(f"nobody is named who holds sha256:{digest[:12]}", code="image_missing")
+        self.carry(
+            digest,
+            size_bytes,
+            holders,
+            target,
+            self.keys,
+            progress=act.progress,
+            cancelled=act.is_cancelled,
+            timeout_s=self.timeout_s,
+            rate_limit_bytes_s=self.rate_limit_bytes_s,
+        )
