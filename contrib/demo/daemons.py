@@ -90,13 +90,24 @@ def processes_of(directory: Path) -> dict[int, str]:
     return found
 
 
-def end_guests(directory: Path) -> None:
-    """End whatever of the demo still runs once its daemons have been stopped: guests, when it was broken off."""
+def end_processes(directory: Path) -> None:
+    """End everything of the demo: first as a request, then, what is still there, at once."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        _signal_all(directory, signal_number)
+
+
+def _signal_all(directory: Path, signal_number: signal.Signals) -> None:
+    ends = []
     for pid in processes_of(directory):
         try:
+            # The descriptor pins the process, so that no other one with its number is hit.
             end = os.pidfd_open(pid)
-            os.kill(pid, signal.SIGKILL)
+            ends.append(end)
+            if pid in processes_of(directory):
+                signal.pidfd_send_signal(end, signal_number)
         except ProcessLookupError:
             continue
-        select.select([end], [], [], STOP_TIMEOUT_S)
+    deadline_s = time.monotonic() + STOP_TIMEOUT_S
+    for end in ends:
+        select.select([end], [], [], max(0.0, deadline_s - time.monotonic()))
         os.close(end)

@@ -3,7 +3,11 @@
 It runs the public command ``inn`` and nothing behind its back.
 """
 
+import json
 import os
+import pty
+import re
+import select
 import shlex
 import subprocess
 import sys
@@ -11,6 +15,7 @@ import textwrap
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 WIDTH = 100
 #: No command of the demo takes nearly as long; one that does has hung.
@@ -46,29 +51,21 @@ class Stage:
         """Show a text as it is, indented."""
         self._write(textwrap.indent(text.rstrip() + "\n", "    ") + "\n")
 
-    def inn(self, *words: str, fails: bool = False, quiet: bool = False) -> str:
-        """Run ``inn`` and show it with its output, as it comes; returns the output.
+    def announce(self, command: str) -> None:
+        """Show a command as if it were being typed."""
+        self._write(self._style("36", f"$ {command}") + "\n")
 
-        Args:
-            words: What comes after ``inn``.
-            fails: True where the command may fail, that being the point.
-            quiet: True to show nothing, for what only the demo itself wants to know.
+    def inn(self, *words: str) -> str:
+        """Run ``inn`` and show it with its output as it comes; returns the output.
 
         Raises:
             DemoError: it failed.
         """
-        return self.command("inn", *words, fails=fails, quiet=quiet)
+        return self.command("inn", *words)
 
-    def command(self, *argv: str, fails: bool = False, quiet: bool = False) -> str:
+    def command(self, *argv: str) -> str:
         """Run any command; as ``inn``."""
-        if not quiet:
-            self._write(self._style("36", f"$ {shlex.join(argv)}") + "\n")
-        output = self._run(argv, fails=fails, quiet=quiet)
-        if not quiet:
-            self._write("\n")
-        return output
-
-    def _run(self, argv: tuple[str, ...], *, fails: bool, quiet: bool) -> str:
+        self.announce(shlex.join(argv))
         lines: list[str] = []
         with subprocess.Popen(
             argv,
@@ -76,18 +73,51 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             env=self.environment,
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 lines.append(line)
-                if not quiet:
-                    self._write(line)
-            status = process.wait(COMMAND_TIMEOUT_S)
-        if status and not fails:
-            shown = "" if not quiet else "".join(lines)
-            raise DemoError(f"{shlex.join(argv)} ended with {status}\n{shown}".rstrip())
+                self._write(line)
+        if process.returncode:
+            raise DemoError(f"{shlex.join(argv)} ended with {process.returncode}")
+        self._write("\n")
         return "".join(lines)
+
+    def asked(self, *words: str) -> Any:  # noqa: ANN401 - decoded JSON
+        """Return what ``inn -o json`` answers, without showing it.
+
+        Raises:
+            DemoError: it failed.
+        """
+        argv = ["inn", "-o", "json", *words]
+        done = subprocess.run(argv, capture_output=True, text=True, env=self.environment, check=False)
+        if done.returncode:
+            raise DemoError(f"{shlex.join(argv)} ended with {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def typed(self, *words: str, types: str, until: str) -> None:
+        """Run ``inn`` on a terminal of its own, type a line into it, and leave with Ctrl-] when it shows a text.
+
+        Raises:
+            DemoError: it never showed the text.
+        """
+        self.announce(f"inn {shlex.join(words)}")
+        terminal, inner = pty.openpty()
+        with subprocess.Popen(
+            ["inn", *words], stdin=inner, stdout=inner, stderr=inner, env=self.environment, start_new_session=True
+        ) as process:
+            os.close(inner)
+            try:
+                _read_until(terminal, "leaves")
+                os.write(terminal, f"\r{types}\r".encode())
+                shown = _read_until(terminal, until)
+                os.write(terminal, b"\x1d")
+                process.wait(COMMAND_TIMEOUT_S)
+            finally:
+                os.close(terminal)
+        self._write(f"{shown}\n\n")
 
     @staticmethod
     def _write(text: str) -> None:
@@ -96,6 +126,21 @@ class Stage:
 
     def _style(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self._colour else text
+
+
+def _read_until(terminal: int, text: str) -> str:
+    """Return what a terminal shows up to the end of the line with the text, without what moves the cursor.
+
+    Raises:
+        DemoError: it stayed silent for too long.
+    """
+    shown = ""
+    while not re.search(rf"{re.escape(text)}.*\n", shown):
+        if not select.select([terminal], [], [], COMMAND_TIMEOUT_S)[0]:
+            raise DemoError(f"the console never showed {text!r} but {shown!r}")
+        shown += os.read(terminal, 4096).decode(errors="replace")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown)
+    return plain.strip()
 
 
 def environment_for(endpoint: str, token_file: Path) -> dict[str, str]:
