@@ -1,0 +1,83 @@
+"""The attributes of a host that expressions may ask for, and what people write for them."""
+
+import difflib
+import re
+from collections.abc import Collection
+
+from innkeeper_controller.expressions.errors import ExpressionError
+from innkeeper_controller.expressions.syntax import Rank, Requirement, names_in
+
+#: ``{attribute: one sentence}``: what every host has; facts and labels of hosts come on top.
+STANDARD: dict[str, str] = {
+    "ID": "Number of the host.",
+    "NAME": "Name of the host.",
+    "HOSTNAME": "The same, as early OpenNebula called it.",
+    "CLUSTER": "Name of the host's cluster; there is one, `default`.",
+    "CLUSTER_ID": "Number of the host's cluster; always 0.",
+    "HYPERVISOR": "Hypervisor drivers of the host; `=` holds if it is one of them.",
+    "ARCH": "Processor architecture, `x86_64`.",
+    "TOTAL_CPU": "Processors, 100 for each core.",
+    "MAX_CPU": "The same.",
+    "USED_CPU": "What the VMs on the host were given, 100 for each core.",
+    "CPU_USAGE": "The same.",
+    "FREE_CPU": "What is left for new VMs, 100 for each core.",
+    "TOTAL_MEMORY": "Memory in KB.",
+    "MAX_MEM": "The same.",
+    "USED_MEMORY": "What the VMs on the host were given, in KB.",
+    "MEM_USAGE": "The same.",
+    "FREE_MEMORY": "What is left for new VMs, in KB.",
+    "FREE_MEM": "The same.",
+    "RUNNING_VMS": "How many VMs are on the host.",
+    "CURRENT_VMS": "Numbers of the VMs on the host; `=` and `@>` hold if it is one of them.",
+    "DATASTORES": "Names of the datastores that the host has.",
+    "BRIDGES": "Names of the bridges that the host has.",
+}
+#: Facts that the built-in probes tell; a host may lack some.
+PROBED: frozenset[str] = frozenset(
+    {
+        "CPU_MODEL", "CPU_VENDOR", "CPU_FLAGS", "CPU_CORES", "CPU_THREADS", "CPU_VIRTUALIZATION", "KVM", "QEMU_VERSION",
+        "LIBVIRT_VERSION", "HUGE_PAGES", "HUGE_PAGE_SIZE_KIB", "SWAP_MIB", "PCI_GPUS", "PCI_DEVICES", "NUMA_NODES",
+        "TOTAL_MEMORY_MIB", "OS_VERSION", "KERNEL",
+    }
+)  # fmt: skip
+KNOWN: frozenset[str] = frozenset(STANDARD) | PROBED
+
+_PLAIN = re.compile(r"[A-Z_][A-Z0-9_]*")
+#: Parents in OpenNebula's host document whose children are our attributes.
+_PARENTS = frozenset({"HOST", "TEMPLATE", "HOST_SHARE"})
+_VM_PATHS = frozenset({("VMS", "ID"), ("VMS", "VM", "ID")})
+
+
+def canonical(written: str) -> str:
+    """Return the attribute that a name or a path into OpenNebula's host document means.
+
+    ``"HOST/VMS/ID"`` is ``CURRENT_VMS``, ``HOST/HOST_SHARE/FREE_CPU`` is ``FREE_CPU``.
+
+    Raises:
+        ValueError: it can mean none.
+    """
+    steps = tuple(step.strip() for step in written.upper().strip().strip("/").split("/"))
+    while len(steps) > 1 and steps[0] in _PARENTS:
+        steps = steps[1:]
+    if steps in _VM_PATHS:
+        return "CURRENT_VMS"
+    if len(steps) != 1 or not _PLAIN.fullmatch(steps[0]):
+        raise ValueError(f"{written!r} is neither a host attribute nor a path to one, like HOST/VMS/ID.")
+    return steps[0]
+
+
+def likely(name: str, known: Collection[str]) -> str:
+    """Return the known attribute that was probably meant; empty where none is close."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)), "")
+
+
+def unknown_names(text: str, tree: Requirement | Rank, known: Collection[str]) -> tuple[ExpressionError, ...]:
+    """Return one error, not raised, for each attribute that ``known`` lacks, with what was probably meant.
+
+    An attribute may be unknown because no host has it yet: the caller decides whether that is a mistake.
+    """
+    return tuple(
+        ExpressionError(text, position, f"No host attribute is called {name}.", suggestion=likely(name, known))
+        for name, position in dict(names_in(tree)).items()
+        if name not in known
+    )

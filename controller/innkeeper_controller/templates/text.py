@@ -1,0 +1,47 @@
+"""OpenNebula's text syntax: ``NAME = value`` and ``NAME = [ KEY = value, ... ]`` to attributes, and back.
+
+It knows no attribute by name.
+"""
+
+import re
+from collections.abc import Iterable
+
+from innkeeper_controller.templates.attributes import Attribute, Pair, Parsed, prepared
+from innkeeper_controller.templates.scanner import Scanner
+
+#: What can stand without quotes.
+_BARE = re.compile(r"[^ \t\n\v\f,=#\[\]]+")
+
+
+def scan(text: str) -> Parsed:
+    """Return the attributes of a template in text syntax, with every mistake in it."""
+    text, mistakes = prepared(text)
+    scanner = Scanner(text)
+    scanner.run()
+    found = tuple(attribute for _, attribute in scanner.found)
+    return Parsed(attributes=found, mistakes=(*mistakes, *(mistake for _, mistake in scanner.mistakes)))
+
+
+def render(attributes: Iterable[Attribute]) -> str:
+    """Return the attributes in text syntax, one a line; parsing it gives the same attributes.
+
+    Raises:
+        ValueError: a value ends in a backslash and needs quotes: the syntax cannot say that.
+    """
+    return "".join(f"{each.name} = {render_value(each.value)}\n" for each in attributes)
+
+
+def render_value(value: str | tuple[Pair, ...]) -> str:
+    """Return one value in text syntax, quoted; a vector in brackets.
+
+    Raises:
+        ValueError: see ``render``.
+    """
+    if isinstance(value, tuple):
+        pairs = ", ".join(f"{pair.key} = {render_value(pair.value)}" for pair in value)
+        return f"[ {pairs} ]" if pairs else "[ ]"
+    if not value.endswith("\\"):
+        return '"' + value.replace('"', '\\"') + '"'
+    if _BARE.fullmatch(value) and not value.startswith('"'):
+        return value
+    raise ValueError(f"text syntax cannot write a value that ends in a backslash: {value!r}")
