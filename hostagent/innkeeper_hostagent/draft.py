@@ -107,13 +107,13 @@ class Draft:
         if forward is not None and forward.verdict not in TAKEN_BACK and forward.is_past_final:
             self.close(leg, LegEvent.NO_WAY_BACK, reason="final")
         elif todo := self._ledger.undo_list(leg.request):
-            self._begin_step(leg, todo[0])
+            self._begin_step(leg, todo[0], todo=tuple(todo))
         else:
             self.close(leg, LegEvent.NOTHING_TO_UNDO)
 
-    def _begin_step(self, leg: Leg, step: Step) -> None:
+    def _begin_step(self, leg: Leg, step: Step, *, todo: tuple[Step, ...] = ()) -> None:
         operation_id, number, undo = leg.key
-        self.record(StepBegan(operation_id=operation_id, leg=number, undo=undo, step_id=step.step_id))
+        self.record(StepBegan(operation_id=operation_id, leg=number, undo=undo, step_id=step.step_id, todo=todo))
         self._run(leg)
 
     def _run(self, leg: Leg) -> None:

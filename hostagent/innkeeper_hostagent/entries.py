@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from innkeeper_hostagent.legs import LegEvent
 from innkeeper_hostagent.protocol.messages import CarryOut
+from innkeeper_plugins.steps import Step
 from innkeeper_plugins.vocabulary import OperationId, Outcome, Value, Vm, VmId
 
 
@@ -45,6 +46,8 @@ class StepBegan(LegNamed, tag="step_began"):
     """Written before the step's first act: from now on it may be half done."""
 
     step_id: int
+    #: All that a leg asked for with ``undo`` will run, in the entry of its first step; empty in every other one.
+    todo: tuple[Step, ...] = ()
 
 
 class StepFinished(LegNamed, tag="step_finished"):

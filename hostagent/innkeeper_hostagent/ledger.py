@@ -148,7 +148,7 @@ def _on_step_began(ledger: Ledger, entry: StepBegan) -> None:
     ledger.remember(leg.key, entry)
     if leg.state is LegState.QUEUED:
         if leg.request.undo:
-            leg.todo = ledger.undo_list(leg.request)
+            leg.todo = list(entry.todo)
         leg.advance(LegEvent.BEGIN_UNDO if leg.request.undo else LegEvent.BEGIN)
         leg.deadline_s = None
         _leave_queue(ledger, leg)
