@@ -12,7 +12,7 @@ from innkeeper_controller.lifecycle import IllegalMoveError
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Capacity, VmState
+from innkeeper_plugins.vocabulary import Capacity, DriverKind, VmState
 
 _replace = msgspec.structs.replace
 
@@ -55,7 +55,7 @@ def deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
     operations.check_free(turn, vm)
     operations.check_route(OperationKind.DEPLOY, vm.state)
     check_room(turn, vm, host)
-    vm = _next_generation(vm)
+    vm = _next_generation(with_hypervisor(vm, host))
     old_host = turn.cluster.hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
     holders = planner.holder_hosts(turn.cluster.hosts.values())
     if old_host is not None and old_host.connected and old_host.advertisement.holder is not None:
@@ -82,6 +82,20 @@ def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
     ):
         if needs > free:
             raise RefusalError("no_capacity", f"VM {vm.vm_id} needs {needs} {word}; host {host.name} has {free} free.")
+
+
+def with_hypervisor(vm: VmRecord, host: Host) -> VmRecord:
+    """Return the VM with the host's first hypervisor, where its template left that open.
+
+    Raises:
+        RefusalError: ``no_capacity``: the host has none.
+    """
+    if vm.spec.hypervisor:
+        return vm
+    names = [facts.name for facts in host.advertisement.drivers if facts.kind is DriverKind.HYPERVISOR]
+    if not names:
+        raise RefusalError("no_capacity", f"Host {host.name} has no hypervisor; `inn-agent check` on it says what it lacks.")
+    return _replace(vm, spec=_replace(vm.spec, hypervisor=names[0]))
 
 
 def _next_generation(vm: VmRecord) -> VmRecord:
@@ -168,7 +182,7 @@ def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False) -> None:
         if running.kind in {OperationKind.TERMINATE, OperationKind.SHUTDOWN}:
             raise RefusalError("wrong_state", f"VM {vm.vm_id} is being ended already ({running.operation_id}).")
         turn.put(_replace(vm, end_asked_by=turn.actor))
-        if not running.cancel:
+        if operations.can_cancel(running):
             operations.cancel(turn, running)
         return
     host_id = vm.host_id if vm.host_id is not None else vm.sealed_on

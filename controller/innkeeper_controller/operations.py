@@ -36,6 +36,9 @@ from innkeeper_plugins.vocabulary import Holder, HostId, OperationId, Outcome, V
 
 _replace = msgspec.structs.replace
 
+#: How often a host is asked to delete what a VM left behind, before a person has to.
+MAX_CLEANUP_TRIES = 4
+
 
 def operation_id(turn: Turn) -> OperationId:
     """Return the next operation's id, ``o`` and a number."""
@@ -184,6 +187,12 @@ def _fetched(step: object) -> list[tuple[Holder, str]]:
     return []
 
 
+def can_cancel(operation: Operation) -> bool:
+    """Return True where there is a way back that nobody has asked for yet."""
+    back = operation.cancel or operation.status is not OperationStatus.RUNNING
+    return not back and not planner.is_cleanup(operation.plan, operation.leg)
+
+
 def cancel(turn: Turn, operation: Operation) -> None:
     """Ask for an operation's end; it ends when its host has taken it back.
 
@@ -192,6 +201,8 @@ def cancel(turn: Turn, operation: Operation) -> None:
     """
     if operation.status is not OperationStatus.RUNNING:
         raise RefusalError("wrong_state", f"Operation {operation.operation_id} is being taken back already.")
+    if planner.is_cleanup(operation.plan, operation.leg):
+        raise RefusalError("wrong_state", f"Operation {operation.operation_id} has done its work and only cleans up.")
     operation = _replace(operation, cancel=True)
     turn.put(operation)
     turn.event("operation.cancel", operation.subject, operation_id=operation.operation_id)
@@ -234,6 +245,8 @@ def on_leg_ended(turn: Turn, host_id: HostId, message: LegEnded) -> None:
         _go_back(turn, operation, taken_back=message.status is LegStatus.DONE)
     elif message.status is LegStatus.DONE:
         _go_on(turn, operation, message)
+    elif planner.is_cleanup(operation.plan, operation.leg):
+        _clean_up_again(turn, operation, message)
     else:
         error = _error_of(turn, operation, host_id, message)
         operation = _replace(operation, error=error)
@@ -272,6 +285,20 @@ def _go_on(turn: Turn, operation: Operation, message: LegEnded) -> None:
         send_leg(turn, operation)
     else:
         finish(turn, operation, done=True, taken_back=False, outcomes=message.outcomes)
+
+
+def _clean_up_again(turn: Turn, operation: Operation, message: LegEnded) -> None:
+    """Try once more to delete what the VM left behind; the VM itself has arrived and is not to be endangered."""
+    tries = sum(planner.is_cleanup(operation.plan, leg) for leg in range(len(operation.plan.legs)))
+    if tries < MAX_CLEANUP_TRIES:
+        plan = planner.again(operation.plan, operation.leg)
+        operation = _replace(operation, plan=plan, leg=operation.leg + 1)
+        turn.put(operation)
+        send_leg(turn, operation)
+        return
+    host = _host_name(turn, operation.plan.legs[operation.leg].host_id)
+    turn.event("vm.leftover", operation.subject, operation_id=operation.operation_id, host=host)
+    finish(turn, operation, done=True, taken_back=False, outcomes=message.outcomes)
 
 
 def _learn(turn: Turn, vm: VmRecord, outcomes: dict[int, Outcome]) -> VmRecord:

@@ -369,12 +369,24 @@ def migrate_live(vm: VmRecord, source: Host, target: Host, holders: dict[str, tu
     if not shared:
         prepare += _context(spec, VmState.PROLOG)
     draft.leg(target, prepare)
-    leave: list[Step] = [
-        Migrate(**_hypervisor(spec, VmState.MIGRATE), destination_uri=uri, shared_storage=shared)  # type: ignore[arg-type]
-    ]
-    leave += [Postmigrate(step_id=0, phase=VmState.EPILOG, driver=name) for name in _drivers(spec)]
-    draft.leg(source, leave)
+    common = _hypervisor(spec, VmState.MIGRATE)
+    draft.leg(source, [Migrate(**common, destination_uri=uri, shared_storage=shared)])  # type: ignore[arg-type]
+    draft.leg(source, [Postmigrate(step_id=0, phase=VmState.EPILOG, driver=name) for name in _drivers(spec)])
     return draft.plan
+
+
+def is_cleanup(plan: Plan, leg: int) -> bool:
+    """Return True where the leg only deletes what the VM has left behind: by then there is no way back."""
+    return leg > 0 and all(isinstance(step, Delete | Postmigrate) for step in plan.legs[leg].steps)
+
+
+def again(plan: Plan, leg: int) -> Plan:
+    """Return the plan with that leg once more at its end, its steps numbered on."""
+    count = sum(len(each.steps) for each in plan.legs)
+    steps = tuple(
+        msgspec.structs.replace(step, step_id=count + number) for number, step in enumerate(plan.legs[leg].steps)
+    )
+    return Plan(legs=(*plan.legs, Leg(host_id=plan.legs[leg].host_id, steps=steps)))
 
 
 def sealed_files(outcomes: dict[int, Outcome]) -> tuple[SealedFile, ...]:

@@ -141,7 +141,7 @@ def _spec(turn: Turn, template: VmTemplate, mistakes: list[Mistake]) -> Vm:
         cpu_cores=template.cpu_cores,
         vcpus=template.vcpus,
         memory_mib=template.memory_mib,
-        hypervisor=template.hypervisor or default_hypervisor(turn),
+        hypervisor=template.hypervisor,
         datastore=home,
         driver=datastore.driver if datastore else "qcow2",
         boot=Boot(
@@ -158,17 +158,6 @@ def _spec(turn: Turn, template: VmTemplate, mistakes: list[Mistake]) -> Vm:
         cpu_model=template.cpu_model,
         features=template.features,
     )
-
-
-def default_hypervisor(turn: Turn) -> str:
-    """Return the hypervisor that most hosts have: what a template that names none gets."""
-    names = [
-        facts.name
-        for host in turn.cluster.hosts.values()
-        for facts in host.advertisement.drivers
-        if facts.kind == "hypervisor"
-    ]
-    return max(dict.fromkeys(names), key=names.count) if names else "libvirt"
 
 
 def _disk(turn: Turn, disk: DiskTemplate, number: int, others: list[Disk], mistakes: list[Mistake]) -> Disk | None:

@@ -282,15 +282,21 @@ VERBS: dict[type[StepBase], Verb] = {
         name="shutdown",
         family=Family.HYPERVISOR,
         line=lambda s: f"power button, {s.grace_s} s" + (", then off" if s.force else ""),
+        final=True,
     ),
-    Cancel: Verb(name="cancel", family=Family.HYPERVISOR, line=lambda _: "off"),
+    Cancel: Verb(name="cancel", family=Family.HYPERVISOR, line=lambda _: "off", final=True),
     Save: Verb(
         name="save",
         family=Family.HYPERVISOR,
         line=lambda _: "memory to checkpoint",
         undo=lambda s: Restore(**_like(s)),
     ),
-    Restore: Verb(name="restore", family=Family.HYPERVISOR, line=lambda _: "memory from checkpoint"),
+    Restore: Verb(
+        name="restore",
+        family=Family.HYPERVISOR,
+        line=lambda _: "memory from checkpoint",
+        final=True,
+    ),
     Migrate: Verb(
         name="migrate",
         family=Family.HYPERVISOR,

@@ -181,7 +181,7 @@ class Vm(Value):
     cpu_cores: float
     vcpus: int
     memory_mib: int
-    #: Name of the hypervisor driver.
+    #: Name of the hypervisor driver; empty until a host was chosen, where the template left it open.
     hypervisor: str
     #: Name of the datastore that the VM's own directory (context, checkpoint) lies in.
     datastore: str = "default"

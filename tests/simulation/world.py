@@ -90,6 +90,8 @@ class Machine:
     journal: list[object] = field(default_factory=list)
     guests: dict[VmId, Guest] = field(default_factory=dict)
     files: dict[VmId, set[str]] = field(default_factory=dict)
+    #: Steps whose work was done, whether or not the agent lived to write it down.
+    done: set[tuple[object, int, int]] = field(default_factory=set)
 
 
 class World:
@@ -108,6 +110,7 @@ class World:
         self.acknowledged: list[int] = []
         self.machines = {HostId(n): Machine(HostId(n), f"h{n}") for n in range(1, hosts + 1)}
         self.links: dict[HostId, int] = {}
+        self.arrivals: dict[int, float] = {}
         self.controller = Controller(self)
         self.agents: dict[HostId, Agent] = {}
         self._enrol()
@@ -180,8 +183,11 @@ class World:
         if self.random.random() < self.faults.agent_crashes / 30:
             self.random.choice(list(self.agents.values())).crash()
 
-    def travel(self, host_id: HostId, arrive: Callable[[], None]) -> None:
-        """Carry a message over the network as it is: lost (then the connection breaks), doubled, late."""
+    def travel(self, host_id: HostId, arrive: Callable[[], None], *, in_order: bool) -> None:
+        """Carry a message over the network as it is: lost (then the connection breaks), doubled, late.
+
+        Agents speak in order, as their session does; orders to them may overtake each other as well.
+        """
         link = self.links.get(host_id)
 
         def deliver() -> None:
@@ -192,7 +198,12 @@ class World:
             self.later(self.random.uniform(0, 3), lambda: self.agents[host_id].hang_up(link))
             return
         for _ in range(2 if self.random.random() < self.faults.duplicate else 1):
-            self.later(self.random.uniform(0.001, self.faults.max_delay_s), deliver)
+            delay_s = self.random.uniform(0.001, self.faults.max_delay_s)
+            if in_order and link is not None:
+                arrives_s = max(self.now_s + delay_s, self.arrivals.get(link, 0.0) + 1e-6)
+                self.arrivals[link] = arrives_s
+                delay_s = arrives_s - self.now_s
+            self.later(delay_s, deliver)
 
 
 def rebuilt(records: dict[tuple[str, object], Record], last_ids: dict[str, int]) -> Cluster:
@@ -261,9 +272,9 @@ class Controller:
         if host_id == CONTROLLER or host_id not in self.world.links:
             return
         agent = self.world.agents[host_id]
-        self.world.travel(host_id, lambda: agent.receive(data))
+        self.world.travel(host_id, lambda: agent.receive(data), in_order=False)
 
-    def request(self, name: str, **params: object) -> object | None:
+    def request(self, name: str, /, **params: object) -> object | None:
         """Ask as a client would; None where it was refused or the controller crashed before it could answer."""
         request = REQUESTS[name]
         answers: list[object] = []
@@ -373,7 +384,7 @@ class Agent:
             decoded = decode_agent_message(data)
             self.world.controller.turn(lambda reactor: reactor.message(host_id, decoded, self.world.now_s))
 
-        self.world.travel(host_id, arrive)
+        self.world.travel(host_id, arrive, in_order=True)
 
     def receive(self, data: bytes) -> None:
         """React to a message of the controller."""
@@ -422,8 +433,12 @@ class Agent:
     def _perform(self, run: RunStep) -> Outcome:
         if not run.undo and (run.operation_id, run.leg, run.step.step_id) in self.cancelled:
             return Outcome(ok=False, code="cancelled", message="cancelled")
-        if not run.undo and self.world.random.random() < self.world.faults.step_failure:
+        # A driver that has done its work before a crash may not fail when it is asked for the same again.
+        acted = (run.operation_id, run.leg, run.step.step_id)
+        may_fail = not run.undo and acted not in self.machine.done
+        if may_fail and self.world.random.random() < self.world.faults.step_failure:
             return Outcome(ok=False, code="tool_failed", message="the simulated tool failed", argv=("tool",), exit_status=1)
+        self.machine.done.add(acted)
         return act(self.world, self.machine, run)
 
 
