@@ -105,7 +105,7 @@ class _Conversation:
         return (self.process.stdout, self.hear_stdout), (self.process.stderr, self.hear_stderr)
 
 
-def run(  # noqa: PLR0913 - all but the first are keywords that few calls need
+def run(
     argv: Sequence[str],
     *,
     timeout_s: float,

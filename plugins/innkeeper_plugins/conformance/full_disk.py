@@ -4,9 +4,9 @@ It must not leave a mount or a limit behind.
 """
 
 import contextlib
-import os
 import resource
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from innkeeper_plugins import commands
@@ -18,19 +18,31 @@ MORE_ROOM_BYTES = 256 * 1024 * 1024
 TIMEOUT_S = 20.0
 
 
+@dataclass(frozen=True, slots=True)
+class FullDirectory:
+    """A directory where files cannot grow."""
+
+    #: Makes room.
+    make_room: Callable[[], None]
+    #: What a driver has to call it; with a mere limit on files some tools find words of their own.
+    codes: frozenset[str]
+
+
 @contextlib.contextmanager
-def full_directory(directory: Path) -> Iterator[Callable[[], None]]:
-    """Make files in ``directory`` unable to grow; what is yielded makes room when it is called.
+def full_directory(directory: Path) -> Iterator[FullDirectory]:
+    """Make files in ``directory`` unable to grow.
 
     With root it is a file system of its own; without, a limit on every file that this process and its tools write.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        with contextlib.suppress(DriverError), _tiny_mount(directory) as make_room:
-            yield make_room
-            return
-    with _limited_files() as make_room:
-        yield make_room
+    with contextlib.ExitStack() as stack:
+        try:
+            make_room = stack.enter_context(_tiny_mount(directory))
+        except DriverError:
+            make_room = stack.enter_context(_limited_files())
+            yield FullDirectory(make_room, frozenset({"no_space", "tool_failed"}))
+        else:
+            yield FullDirectory(make_room, frozenset({"no_space"}))
 
 
 @contextlib.contextmanager

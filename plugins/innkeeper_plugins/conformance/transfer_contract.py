@@ -49,15 +49,16 @@ class TransferContract(MakingContract, MovingContract):
     ) -> None:
         if not self.makes_disks:
             pytest.skip("the driver only pretends and needs no room")
-        with full_directory(tmp_path / "full") as make_room:
+        with full_directory(tmp_path / "full") as directory:
             full = dataclasses.replace(bench, place=LocalPlace(tmp_path / "full", images=bench.place.images))
             with pytest.raises(DriverError) as failed:
                 _make(full, verb)
             left = full.files()
-            make_room()
+            directory.make_room()
             _make(full, verb)
 
-            assert (failed.value.code, left) == ("no_space", [])
+            assert failed.value.code in directory.codes
+            assert left == []
             assert len(full.files()) == 1
 
 

@@ -66,7 +66,7 @@ def copy_sparse(source: Path, target: Path, *, progress: Callable[[int, int], No
         progress: Called with ``(done_bytes, total_bytes)`` of data after each chunk; what it raises ends the copy.
 
     Raises:
-        OSError: reading or writing failed, or the source shrank; ``target`` is half-made.
+        OSError: reading or writing failed, or the source changed its length; ``target`` is half-made.
     """
     with (
         source.open("rb", buffering=0) as reading,
@@ -88,8 +88,14 @@ def copy_descriptor(source: int, target: int, *, progress: Callable[[int, int], 
         for copied_bytes in _copy_extent(source, target, extent):
             done_bytes += copied_bytes
             progress(done_bytes, data_bytes)
+    if os.fstat(source).st_size != size_bytes:
+        raise _changed()
     os.ftruncate(target, size_bytes)
     return Copied(size_bytes=size_bytes, data_bytes=data_bytes, reflinked=False)
+
+
+def _changed() -> OSError:
+    return OSError(errno.EIO, "the source changed its length while it was copied")
 
 
 def _seek(descriptor: int, offset: int, whence: int, *, otherwise: int) -> int | None:
@@ -118,7 +124,7 @@ def _copy_extent(source: int, target: int, extent: Extent) -> Iterator[int]:
     while offset < end:
         copied_bytes = _copy_range(source, target, offset, min(CHUNK_BYTES, end - offset))
         if copied_bytes == 0:
-            raise OSError(errno.EIO, "the source became shorter while it was copied")
+            raise _changed()
         offset += copied_bytes
         yield copied_bytes
 
