@@ -1,0 +1,1 @@
+"""The command line ``inn``; it imports at start only what ``inn --help`` needs."""

@@ -1,0 +1,104 @@
+"""What people read when something did not work: what is wrong, where, and what to do next; and the exit code for it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from innkeeper_controller.cli.output import Json, indented, printable
+from innkeeper_controller.client import WaitTimeoutError
+from innkeeper_controller.client_http import RefusedError, UnreachableError
+from innkeeper_plugins.errors import InnkeeperError
+
+REFUSED, USAGE, UNREACHABLE, TIMED_OUT = 1, 2, 3, 4
+
+#: ``{refusal code: what to do next}``, where the controller cannot know it.
+NEXT = {
+    "unauthenticated": (
+        "Give a token with --token-file, INNKEEPER_TOKEN or ~/.config/innkeeper/token. "
+        "On the controller's machine the administrator's is in /var/lib/innkeeper/admin.token."
+    ),
+    "too_many": "Wait a little, then try again.",
+}
+_NEXT_UNREACHABLE = (
+    "Is inn-controller running there? Another controller is named by --endpoint, INNKEEPER_ENDPOINT or "
+    "`endpoint` in ~/.config/innkeeper/cli.toml."
+)
+_NEXT_TIMED_OUT = (
+    "It goes on at the controller: `inn operation list` shows it, the same command with --wait waits again."
+)
+
+
+def exit_code(error: InnkeeperError) -> int:
+    """Return the exit code for an error."""
+    if isinstance(error, UnreachableError):
+        return UNREACHABLE
+    return TIMED_OUT if isinstance(error, WaitTimeoutError) else REFUSED
+
+
+def complaint(error: InnkeeperError, template: tuple[str, str] | None = None) -> str:
+    """Return the error in words.
+
+    Args:
+        error: What happened.
+        template: Name and text of the template that was sent, if any.
+    """
+    lines = [f"error: {printable(str(error))}"]
+    if isinstance(error, RefusedError):
+        lines += mistakes(error.mistakes, template)
+        lines += _next(NEXT.get(error.code))
+    elif isinstance(error, UnreachableError):
+        lines += _next(_NEXT_UNREACHABLE)
+    elif isinstance(error, WaitTimeoutError):
+        lines += _next(_NEXT_TIMED_OUT)
+    return "\n".join(lines)
+
+
+def mistakes(found: Iterable[Mapping[str, Json]], template: tuple[str, str] | None) -> list[str]:
+    """Return each mistake with its place; those in the template with the line and a caret under the column."""
+    name, text = template or ("template", "")
+    source = text.splitlines()
+    lines: list[str] = []
+    for mistake in found:
+        place = f"{name}:{mistake['line']}:{mistake.get('column', 1)}: " if mistake.get("line") else "  "
+        field = f"{mistake['field']}: " if mistake.get("field") else ""
+        lines.append(f"{place}{field}{printable(mistake['message'])}{_meant(mistake)}")
+        lines += _quote(source, mistake.get("line", 0), mistake.get("column", 0))
+    return lines
+
+
+def _meant(mistake: Mapping[str, Json]) -> str:
+    suggestion = mistake.get("suggestion", "")
+    return f" Did you mean {suggestion}?" if suggestion and suggestion not in mistake["message"] else ""
+
+
+def _quote(source: Sequence[str], line: int, column: int) -> list[str]:
+    if not 0 < line <= len(source):
+        return []
+    text = printable(source[line - 1]).replace("\t", " ")
+    caret = [f"       | {' ' * (column - 1)}^"] if column else []
+    return [f"  {line:>4} | {text}", *caret]
+
+
+def _next(text: str | None) -> list[str]:
+    return [f"  {text}"] if text else []
+
+
+def failure(error: Mapping[str, Json]) -> str:
+    """Return an operation's error: host, step and code, the sentence, the command and the tool's own words."""
+    where = f" on {error['host']}" if error.get("host") else ""
+    step = f" in step {error['step_id']}" if error.get("step_id") is not None else ""
+    verb = f" `{error['step']}`" if error.get("step") else ""
+    lines = [f"failed{where}{step}{verb} ({error.get('code', '')})", f"  {printable(error.get('message', ''))}"]
+    return "\n".join(lines + tool_words(error, by="  "))
+
+
+def tool_words(outcome: Mapping[str, Json], *, by: str) -> list[str]:
+    """Return the command that ran, its exit status and what it said; nothing where no command ran."""
+    lines = []
+    if outcome.get("argv"):
+        from shlex import join
+
+        lines.append(f"{by}$ {printable(join(outcome['argv']))}")
+    if outcome.get("exit_status") is not None:
+        lines.append(f"{by}exit status {outcome['exit_status']}")
+    if outcome.get("stderr"):
+        lines.append(indented(printable(outcome["stderr"].rstrip()), f"{by}| "))
+    return lines

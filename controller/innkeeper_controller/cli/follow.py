@@ -1,0 +1,132 @@
+"""Following what was started: operations to their end, VMs to a state at rest, the present step on the terminal."""
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from innkeeper_controller.cli import words
+from innkeeper_controller.cli.complaints import failure
+from innkeeper_controller.cli.invocation import Invocation
+from innkeeper_controller.cli.output import Json
+from innkeeper_controller.cli.progress import LiveLine, bar
+from innkeeper_controller.client import WAIT_SLICE_S, WaitTimeoutError
+
+#: How often an operation is asked for while somebody watches.
+LIVE_SLICE_S = 0.3
+#: States in which nothing more happens to a VM by itself.
+AT_REST = frozenset({"RUNNING", "HOLD", "SUSPENDED", "STOPPED", "POWEROFF", "UNDEPLOYED", "FAILED", "DONE", "UNKNOWN"})
+#: A VM that waits for a host longer than this is worth a word about why.
+EXPLAINED_AFTER_S = 2.0
+
+
+class Deadline(NamedTuple):
+    """When patience ends."""
+
+    at_s: float | None
+
+    @classmethod
+    def after(cls, timeout_s: float | None) -> "Deadline":
+        """Begin now."""
+        return cls(None if timeout_s is None else time.monotonic() + timeout_s)
+
+    def left_s(self) -> float | None:
+        """Seconds left, not below zero; None for no end."""
+        return None if self.at_s is None else max(0.0, self.at_s - time.monotonic())
+
+
+def follow_operation(inn: Invocation, label: str, operation_id: str, deadline: Deadline) -> Json:
+    """Show an operation's steps until it has ended, and return it.
+
+    Args:
+        inn: The invocation.
+        label: What it is about: ``VM 7``.
+        operation_id: Which.
+        deadline: When patience ends.
+
+    Raises:
+        WaitTimeoutError: it goes on.
+    """
+    line = LiveLine(sys.stderr)
+    slice_s = LIVE_SLICE_S if line.live or inn.verbose else WAIT_SLICE_S
+    told = ""
+    operation: Json = {}
+    try:
+        for operation in inn.client.watch_operation(operation_id, timeout_s=deadline.left_s(), slice_s=slice_s):
+            if inn.verbose and operation.get("step", "") not in {"", told}:
+                told = operation["step"]
+                line.wipe()
+                inn.note(f"{label}: {told}")
+            line.draw(f"{label}: {progress_of(operation)}")
+    finally:
+        line.wipe()
+    return operation
+
+
+def progress_of(operation: Json) -> str:
+    """Return how far an operation is: kind, hosts, step and bar, or whom it waits for."""
+    hosts = " to ".join(operation.get("hosts", ()))
+    text = f"{operation['kind']}{f' on {hosts}' if hosts else ''}"
+    if operation["status"] != "running":
+        text += f", {operation['status']}"
+    if operation.get("waits_for"):
+        return f"{text}, waits for host {operation['waits_for']}"
+    if operation.get("step"):
+        text += f", step {operation['step']}"
+    if operation.get("total_bytes"):
+        text += f" {bar(operation.get('done_bytes', 0), operation['total_bytes'])}"
+    return text
+
+
+def ended(label: str, operation: Json) -> str:
+    """Return how an operation ended, in words."""
+    took = words.span(max(0.0, (operation.get("ended_at_s") or 0.0) - operation.get("started_at_s", 0.0)))
+    if operation["status"] == "failed":
+        return f"{label}: {operation['kind']} {failure(operation.get('error') or {})}"
+    return f"{label}: {operation['kind']} {operation['status']} in {took}"
+
+
+def follow_vm(inn: Invocation, vm_id: int, deadline: Deadline, *, until: Iterable[str] = AT_REST) -> Json:
+    """Show what happens to a VM until it is in one of the states and no operation runs; return it.
+
+    Raises:
+        RefusedError: there is no such VM.
+        WaitTimeoutError: it has not come there in time.
+    """
+    line = LiveLine(sys.stderr)
+    wanted = frozenset(until)
+    told = ""
+    # Listening begins before the first look, so that nothing can happen unseen between the two.
+    events = inn.client.events(subject=f"vm:{vm_id}", timeout_s=deadline.left_s())
+    try:
+        while True:
+            vm = inn.call("vm.show", vm_id=vm_id)
+            told = _tell(inn, line, vm, told)
+            if vm["state"] in wanted and not vm.get("operation_id"):
+                return vm
+            if vm.get("operation_id"):
+                line.wipe()
+                follow_operation(inn, label_of(vm), vm["operation_id"], deadline)
+            else:
+                line.draw(f"{label_of(vm)}: waits for a host", now=True)
+                next(events)
+    except WaitTimeoutError as late:
+        raise WaitTimeoutError(f"{label_of(vm)} is {vm['state']} after {words.span(inn.timeout_s or 0)}.") from late
+    finally:
+        line.wipe()
+        events.close()
+
+
+def _tell(inn: Invocation, line: LiveLine, vm: Json, told: str) -> str:
+    """Note the VM's state where it is a new one."""
+    where = f" on {vm['host']}" if vm.get("host") else ""
+    now = f"{vm['state']}{where}"
+    if now != told and (inn.verbose or not line.live):
+        line.wipe()
+        inn.note(f"{label_of(vm)}: {now}")
+    return now
+
+
+def label_of(vm: Json) -> str:
+    """Return how a VM is called in messages: ``VM 7 web``."""
+    return f"VM {vm['vm_id']} {vm['name']}"

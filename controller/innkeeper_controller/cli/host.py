@@ -1,0 +1,146 @@
+"""``inn host``: hosts join, are looked at, switched off for new VMs, emptied and forgotten."""
+
+import click
+
+from innkeeper_controller.cli import words
+from innkeeper_controller.cli.commands import NounGroup, assignments, verb
+from innkeeper_controller.cli.invocation import Invocation
+from innkeeper_controller.cli.output import Column, Json, fields, table
+
+
+@click.group("host", cls=NounGroup)
+def host() -> None:
+    """Hosts that carry VMs, each with an agent."""
+
+
+def _share(row: Json, key: str) -> str:
+    used, total = row.get("used", {}).get(key, 0), row.get("capacity", {}).get(key, 0)
+    amount = words.memory if key == "memory_mib" else words.number
+    return f"{amount(used)} of {amount(total)}" if total else "-"
+
+
+COLUMNS = (
+    Column("ID", lambda row: row["host_id"], right=True),
+    Column("NAME", lambda row: row["name"]),
+    Column("STATE", lambda row: row["state"], state=True),
+    Column("VMS", lambda row: row.get("vms", 0), right=True),
+    Column("CPU", lambda row: _share(row, "cpu_cores"), right=True),
+    Column("MEMORY", lambda row: _share(row, "memory_mib"), right=True),
+    Column("BUSY CORES", lambda row: words.number(row.get("cpu_used_cores", 0.0)), right=True, wide=True),
+    Column("MEMORY IN USE", lambda row: words.memory(row.get("memory_used_mib", 0)), right=True, wide=True),
+    Column("LAST HEARD", lambda row: row["ago"], right=True),
+)
+
+
+def rows_of(hosts: Json, now_s: float) -> Json:
+    """Return the rows of a table of hosts: each with how long ago it was heard."""
+    return [{**each, "ago": words.ago(each.get("heard_at_s"), now_s)} for each in hosts]
+
+
+@verb("add", "inn host add host-a", "inn host add host-b --label rack=2", of=host)
+@click.argument("name")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Say something of it; repeatable.")
+def add(inn: Invocation, name: str, labels: tuple[str, ...]) -> None:
+    """Register a host and print the command that joins it."""
+    answer = inn.call("host.add", name=name, labels=assignments(labels, "--label") or None)
+    inn.show(answer, lambda: _join_text(f"Host {name} is registered.", answer, inn.now_s))
+
+
+@verb("token", "inn host token host-a", of=host)
+@click.argument("name_or_id", metavar="HOST")
+def token(inn: Invocation, name_or_id: str) -> None:
+    """Make a new join token, to enrol a host again or change its key."""
+    answer = inn.call("host.token", host=name_or_id)
+    inn.show(answer, lambda: _join_text(f"Host {answer['name']} has a new token.", answer, inn.now_s))
+
+
+def _join_text(begin: str, answer: Json, now_s: float) -> str:
+    left = words.span(max(0.0, answer["expires_at_s"] - now_s))
+    return (
+        f"{begin} On that machine run, as root:\n\n"
+        f"  inn-agent join {answer['join_token']}\n\n"
+        f"The token works once, within {left}. Then start the agent (`inn-agent run`, or its systemd unit);\n"
+        f"`inn host list` shows the host as soon as it is there."
+    )
+
+
+@verb("list", "inn host list", "inn host list -o wide", of=host)
+def list_(inn: Invocation) -> None:
+    """List hosts with their capacity and what is promised of it."""
+    hosts = inn.call("host.list")
+    inn.show(hosts, lambda: table(rows_of(hosts, inn.now_s), COLUMNS, wide=inn.wide))
+    if inn.for_people and not hosts:
+        inn.note("There is no host yet; `inn host add NAME` prints the command that joins one.")
+
+
+@verb("show", "inn host show host-a", "inn host show 1 -o json", of=host)
+@click.argument("name_or_id", metavar="HOST")
+def show(inn: Invocation, name_or_id: str) -> None:
+    """Show all that a host says of itself, and the VMs on it."""
+    answer = inn.call("host.show", host=name_or_id)
+    inn.show(answer, lambda: _show_text(answer, inn.now_s))
+
+
+def _show_text(answer: Json, now_s: float) -> str:
+    told = answer.get("advertisement", {})
+    rows: list[tuple[str, object]] = [
+        ("Host", f"{answer['host_id']} {answer['name']}"),
+        ("State", answer["state"]),
+        ("Last heard", words.ago(answer.get("heard_at_s"), now_s)),
+        ("CPU", f"{_share(answer, 'cpu_cores')} cores promised, {words.number(answer.get('cpu_used_cores', 0))} busy"),
+        ("Memory", f"{_share(answer, 'memory_mib')} promised, {words.memory(answer.get('memory_used_mib', 0))} in use"),
+        ("VMs", words.joined(answer.get("vm_ids", ()))),
+        ("Drivers", "\n".join(_driver(driver) for driver in told.get("drivers", ()))),
+        ("Datastores", "\n".join(_datastore(facts) for facts in told.get("datastores", ()))),
+        ("Bridges", words.joined(told.get("bridges", ()))),
+        ("Images", words.count(len(told.get("images", ())), "digest")),
+        ("Labels", words.joined(f"{key}={value}" for key, value in answer.get("labels", {}).items())),
+        ("Facts", "\n".join(f"{key} = {value}" for key, value in sorted(told.get("facts", {}).items()))),
+    ]
+    return fields(rows)
+
+
+def _driver(driver: Json) -> str:
+    abilities = ", ".join(driver.get("capabilities", ()))
+    return f"{driver['kind']} {driver['name']}{f' ({abilities})' if abilities else ''}"
+
+
+def _datastore(facts: Json) -> str:
+    return f"{facts['name']}: {words.memory(facts['free_mib'])} free of {words.memory(facts['total_mib'])}"
+
+
+def _say_state(inn: Invocation, request: str, name_or_id: str, sentence: str) -> None:
+    answer = {"vms": 0, **inn.call(request, host=name_or_id)}
+    inn.show(answer, lambda: f"Host {answer['name']} is {answer['state']}{sentence.format_map(answer)}")
+
+
+@verb("enable", "inn host enable host-a", of=host)
+@click.argument("name_or_id", metavar="HOST")
+def enable(inn: Invocation, name_or_id: str) -> None:
+    """Let VMs come to a host again."""
+    _say_state(inn, "host.enable", name_or_id, ".")
+
+
+@verb("disable", "inn host disable host-a", of=host)
+@click.argument("name_or_id", metavar="HOST")
+def disable(inn: Invocation, name_or_id: str) -> None:
+    """Let no more VMs come to a host; those on it stay."""
+    _say_state(inn, "host.disable", name_or_id, "; its VMs ({vms}) stay and no more come.")
+
+
+@verb("drain", "inn host drain host-a", of=host)
+@click.argument("name_or_id", metavar="HOST")
+def drain(inn: Invocation, name_or_id: str) -> None:
+    """Move a host's VMs away and let none come."""
+    _say_state(
+        inn, "host.drain", name_or_id, "; VMs to move away: {vms}. `inn vm list --host {name}` shows who is left."
+    )
+
+
+@verb("delete", "inn host delete host-a", "inn host delete host-a --force", of=host)
+@click.argument("name_or_id", metavar="HOST")
+@click.option("--force", is_flag=True, help="The machine is dead or wiped for certain: its VMs become FAILED.")
+def delete(inn: Invocation, name_or_id: str, *, force: bool) -> None:
+    """Forget a host and revoke its key."""
+    answer = inn.call("host.delete", host=name_or_id, force=force or None)
+    inn.show(answer, lambda: f"Host {name_or_id} is forgotten.")

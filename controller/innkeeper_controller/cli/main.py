@@ -1,0 +1,97 @@
+"""The command ``inn``: its nouns, and the one place where errors become exit codes.
+
+0 done, 1 refused or failed, 2 usage, 3 controller unreachable, 4 timed out waiting.
+Nouns are imported when they are used, so that help and completion stay quick.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from innkeeper_controller.cli.commands import LazyGroup, Member, common_options, output_option
+from innkeeper_controller.cli.invocation import Invocation
+from innkeeper_plugins.errors import InnkeeperError
+
+#: ``{name: where it is}``, in the order in which help lists them.
+MEMBERS = {
+    "vm": Member("vm.group:vm", "Virtual machines: submit, watch, move, end.", "Things"),
+    "host": Member("host:host", "Hosts that carry VMs, each with an agent.", "Things"),
+    "image": Member("image:image", "Disk images that VMs are made from.", "Things"),
+    "network": Member("network:network", "Virtual networks and their addresses.", "Things"),
+    "datastore": Member("datastore:datastore", "Places where images and disks lie.", "Things"),
+    "operation": Member("operation:operation", "Requests being carried out.", "Things"),
+    "status": Member("cluster:status", "Show the whole cluster on one screen.", "Everything"),
+    "events": Member("cluster:events", "Show what happened, or what happens now.", "Everything"),
+    "verify": Member("cluster:verify", "Check that records and reality agree.", "Everything"),
+    "requests": Member("cluster:requests", "List the requests of the public API.", "Everything"),
+    "completion": Member("completion:completion", "Print the completion script of a shell.", "This command"),
+    "version": Member("cluster:version", "Show the versions of this command and the controller.", "This command"),
+}
+
+
+class Root(LazyGroup):
+    """``inn`` itself."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Say how to begin, and what exit codes mean."""
+        with formatter.section("First steps"):
+            formatter.write_dl(
+                [
+                    ("inn host add NAME", "prints what to run on a new host"),
+                    ("inn image add NAME --file FILE", "brings a disk image"),
+                    ("inn vm submit FILE --wait", "starts a VM and follows it until it runs"),
+                    ("inn vm why ID", "says why a VM waits or failed"),
+                ]
+            )
+        formatter.write_paragraph()
+        formatter.write_text(
+            "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 controller unreachable, 4 timed out waiting."
+        )
+
+
+def _begin(**params: object) -> None:
+    invocation = click.get_current_context().find_object(Invocation)
+    assert invocation is not None
+    invocation.take(params)
+
+
+inn = Root(
+    name="inn",
+    members=MEMBERS,
+    callback=_begin,
+    params=[*common_options(hidden=False), output_option()],
+    help="Run virtual machines on a fleet of hosts.",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    invocation = Invocation()
+    try:
+        return _exit_code(inn.main(arguments, prog_name="inn", standalone_mode=False, obj=invocation))
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("\n")
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has had enough; the interpreter must not complain about it when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except InnkeeperError as error:
+        # Only where something went wrong is it worth importing what explains it.
+        from innkeeper_controller.cli.complaints import complaint, exit_code
+
+        invocation.note(complaint(error, invocation.template))
+        return exit_code(error)
+
+
+def _exit_code(returned: object) -> int:
+    return returned if isinstance(returned, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

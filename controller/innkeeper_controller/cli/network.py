@@ -1,0 +1,172 @@
+"""``inn network``: virtual networks and their addresses."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from innkeeper_controller.cli import words
+from innkeeper_controller.cli.commands import NounGroup, verb
+from innkeeper_controller.cli.invocation import Invocation
+from innkeeper_controller.cli.output import Column, Json, fields, table
+
+
+@click.group("network", cls=NounGroup)
+def network() -> None:
+    """Virtual networks and their addresses."""
+
+
+COLUMNS = (
+    Column("ID", lambda row: row["network_id"], right=True),
+    Column("NAME", lambda row: row["name"]),
+    Column("ADDRESSES", lambda row: ", ".join(_range(each) for each in row.get("ranges", ()))),
+    Column("TAKEN", lambda row: f"{row.get('taken', 0)} of {row.get('size', 0)}", right=True),
+    Column("BRIDGE", lambda row: row.get("bridge") or "user mode"),
+    Column("VLAN", lambda row: row.get("vlan_id"), right=True),
+    Column("GATEWAY", lambda row: row.get("gateway"), wide=True),
+    Column("DNS", lambda row: row.get("dns"), wide=True),
+    Column("OWNER", lambda row: row.get("owner"), wide=True),
+)
+LEASE_COLUMNS = (
+    Column("IP", lambda row: row.get("ip")),
+    Column("MAC", lambda row: row.get("mac")),
+    Column("WHO", lambda row: f"VM {row['vm_id']}" if row.get("vm_id") is not None else "held"),
+    Column("NIC", lambda row: row.get("nic_id"), right=True),
+)
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+
+
+def _range(each: Json) -> str:
+    """Return a range as the command takes it: first address and how many."""
+    return f"{each.get('ip') or each.get('mac')}/{each['size']}"
+
+
+class Range(click.ParamType):  # type: ignore[type-arg]  # older click has none
+    """A range of addresses: ``10.0.0.10/50`` begins there and has 50; ``MAC/50`` has no IPs; ``IP/50/MAC`` has both."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, object]:  # noqa: ANN401 - click's own
+        """Return the range as the API has it."""
+        if isinstance(value, dict):
+            return value
+        first, _, rest = str(value).partition("/")
+        size, _, mac = rest.partition("/")
+        if not size.isdecimal() or (mac and not _MAC.fullmatch(mac)):
+            self.fail(f"{value!r} is not like 10.0.0.10/50 (first address / how many)", param, ctx)
+        if _MAC.fullmatch(first):
+            return {"mac": first, "size": int(size)}
+        return {"ip": first, "size": int(size)} | ({"mac": mac} if mac else {})
+
+
+@verb(
+    "add",
+    "inn network add lan --range 10.0.0.10/50 --bridge br0 --gateway 10.0.0.1",
+    "inn network add dmz --range 192.168.7.2/20 --bridge br0 --vlan 70 --physical-device eth1",
+    "inn network add examples/lan.net",
+    of=network,
+)
+@click.argument("name_or_file", metavar="NAME|FILE")
+@click.option("--range", "ranges", type=Range(), multiple=True, metavar="IP/COUNT", help="First address / how many.")
+@click.option("--bridge", help="Bridge on the hosts; none for user-mode networking.")
+@click.option("--vlan", "vlan_id", type=int, help="VLAN id.")
+@click.option("--physical-device", help="Device that carries the VLAN.")
+@click.option("--gateway", help="Router of the guests.")
+@click.option("--netmask", help="Netmask of the guests.")
+@click.option("--dns", help="Name servers of the guests.")
+def add(inn: Invocation, name_or_file: str, ranges: tuple[dict[str, object], ...], **params: Any) -> None:  # noqa: ANN401 - click's options
+    """Make a virtual network from a template file, or from options.
+
+    With --range the argument is the name of the network, without it a template file (- for standard input).
+    """
+    if ranges:
+        answer = inn.call("network.add", name=name_or_file, ranges=list(ranges), **params)
+    else:
+        answer = inn.call("network.add", template=_template(inn, name_or_file), **params)
+    inn.show(
+        answer, lambda: f"Network {answer['network_id']} {answer['name']} has {words.count(answer['size'], 'address')}."
+    )
+
+
+def _template(inn: Invocation, name: str) -> str:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    except FileNotFoundError as error:
+        raise click.UsageError(f"There is no file {name}. For a network of that name give --range IP/COUNT.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{name} cannot be read: {error}") from error
+    inn.template = (name, text)
+    return text
+
+
+@verb("list", "inn network list", of=network)
+def list_(inn: Invocation) -> None:
+    """List networks and how full they are."""
+    answer = inn.call("network.list")
+    inn.show(answer, lambda: table(answer, COLUMNS, wide=inn.wide))
+
+
+@verb("show", "inn network show lan", of=network)
+@click.argument("name_or_id", metavar="NETWORK")
+def show(inn: Invocation, name_or_id: str) -> None:
+    """Show one network."""
+    answer = inn.call("network.show", network=name_or_id)
+    inn.show(answer, lambda: _show_text(answer))
+
+
+def _show_text(answer: Json) -> str:
+    return fields(
+        [
+            ("Network", f"{answer['network_id']} {answer['name']}"),
+            ("Owner", answer.get("owner")),
+            ("Ranges", "\n".join(_range(each) for each in answer.get("ranges", ()))),
+            ("Taken", f"{answer.get('taken', 0)} of {words.count(answer.get('size', 0), 'address')}"),
+            ("Bridge", answer.get("bridge") or "none: user-mode networking"),
+            ("VLAN", answer.get("vlan_id")),
+            ("Gateway", answer.get("gateway", "")),
+            ("Netmask", answer.get("netmask", "")),
+            ("DNS", answer.get("dns", "")),
+        ]
+    )
+
+
+@verb("delete", "inn network delete lan", of=network)
+@click.argument("name_or_id", metavar="NETWORK")
+def delete(inn: Invocation, name_or_id: str) -> None:
+    """Delete a network that no VM has an address of."""
+    answer = inn.call("network.delete", network=name_or_id)
+    inn.show(answer, lambda: f"Network {name_or_id} is deleted.")
+
+
+@verb("hold", "inn network hold lan 10.0.0.20", of=network)
+@click.argument("name_or_id", metavar="NETWORK")
+@click.argument("address", metavar="IP|MAC")
+def hold(inn: Invocation, name_or_id: str, address: str) -> None:
+    """Keep an address from everybody."""
+    answer = inn.call("network.hold", network=name_or_id, address=address)
+    inn.show(answer, lambda: f"{_lease(answer)} of network {name_or_id} is held.")
+
+
+@verb("release", "inn network release lan 10.0.0.20", of=network)
+@click.argument("name_or_id", metavar="NETWORK")
+@click.argument("address", metavar="IP|MAC")
+def release(inn: Invocation, name_or_id: str, address: str) -> None:
+    """Give a held address free again."""
+    answer = inn.call("network.release", network=name_or_id, address=address)
+    inn.show(answer, lambda: f"{_lease(answer)} of network {name_or_id} is free.")
+
+
+def _lease(answer: Json) -> str:
+    return " ".join(part for part in (answer.get("ip"), answer.get("mac")) if part)
+
+
+@verb("leases", "inn network leases lan", of=network)
+@click.argument("name_or_id", metavar="NETWORK")
+def leases(inn: Invocation, name_or_id: str) -> None:
+    """List the addresses that are leased or held, and by whom."""
+    answer = inn.call("network.leases", network=name_or_id)
+    inn.show(answer, lambda: table(answer, LEASE_COLUMNS, wide=inn.wide))
+    if inn.for_people and not answer:
+        inn.note("All addresses are free.")

@@ -1,0 +1,1 @@
+"""``inn vm``: one module for each part of a VM's life, imported when it is used."""

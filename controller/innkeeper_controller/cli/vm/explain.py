@@ -1,0 +1,118 @@
+"""``inn vm why``, ``plan``, ``log`` and ``history``: what people read when they want to know."""
+
+import click
+
+from innkeeper_controller.cli import words
+from innkeeper_controller.cli.commands import verb
+from innkeeper_controller.cli.complaints import failure, tool_words
+from innkeeper_controller.cli.events import EVENT_COLUMNS
+from innkeeper_controller.cli.follow import progress_of
+from innkeeper_controller.cli.invocation import Invocation
+from innkeeper_controller.cli.output import Column, Json, indented, printable, table
+from innkeeper_controller.cli.vm.names import vm_id_of
+
+
+@verb("why", "inn vm why 7")
+@click.argument("vm", metavar="VM")
+def why(inn: Invocation, vm: str) -> None:
+    """Say why a VM is where it is: host by host while it waits."""
+    answer = inn.call("vm.why", vm_id=vm_id_of(inn, vm))
+    inn.show(answer, lambda: _why_text(answer))
+
+
+def _why_text(answer: Json) -> str:
+    lines = [f"VM {answer['vm_id']} {answer['name']} is {answer['state']}. {answer['reason']}"]
+    if answer.get("advice"):
+        lines.append(answer["advice"])
+    if answer.get("queue_position"):
+        lines.append(f"Place in the queue: {answer['queue_position']}.")
+    operation = answer.get("operation")
+    if operation and operation.get("error"):
+        lines += ["", f"{operation['operation_id']}: {operation['kind']} {failure(operation['error'])}"]
+    elif operation and operation.get("ended_at_s") is None:
+        lines += ["", f"{operation['operation_id']}: {progress_of(operation)}"]
+    if answer.get("hosts"):
+        lines += ["", *_verdicts(answer["hosts"])]
+    if answer.get("counts"):
+        lines += ["", "Hosts kept out by: " + words.joined(f"{key} {value}" for key, value in answer["counts"].items())]
+    if answer.get("nearest_miss"):
+        lines.append(f"Nearest miss: {answer['nearest_miss']}")
+    return "\n".join(lines)
+
+
+def _verdicts(hosts: list[Json]) -> list[str]:
+    """Return a table of hosts: those that fit with their scores, the others with every clause that failed."""
+    rows: list[Json] = []
+    for host in hosts:
+        scores = ", ".join(f"{name} {words.number(score)}" for name, score in host.get("scores", {}).items())
+        reasons = [f"{clause}: {message}" for clause, message in host.get("obstacles", ())] or [scores or "fits"]
+        rows.append({"host": host["host"], "fits": host["fits"], "why": reasons[0]})
+        rows += [{"host": " ", "fits": " ", "why": reason} for reason in reasons[1:]]
+    columns = (
+        Column("HOST", lambda row: row["host"]),
+        Column("FITS", lambda row: row["fits"]),
+        Column("WHY", lambda row: row["why"]),
+    )
+    return table(rows, columns).splitlines()
+
+
+@verb("plan", "inn vm plan 7")
+@click.argument("vm", metavar="VM")
+def plan(inn: Invocation, vm: str) -> None:
+    """Show the transfer script of the present or last operation."""
+    answer = inn.call("vm.plan", vm_id=vm_id_of(inn, vm))
+    inn.show(answer, lambda: _plan_text(answer))
+
+
+def _plan_text(answer: Json) -> str:
+    lines = [f"{answer['operation_id']} {answer['kind']}: {answer['status']}"]
+    host = ""
+    for name, line in answer["lines"]:
+        if name != host:
+            lines += ["", f"on {name}:"]
+            host = name
+        lines.append(f"  {line}")
+    return "\n".join(lines)
+
+
+@verb("log", "inn vm log 7", "inn vm log 7 -o json")
+@click.argument("vm", metavar="VM")
+def log(inn: Invocation, vm: str) -> None:
+    """Show every step with the driver's own words."""
+    answer = inn.client.log(vm_id_of(inn, vm))
+    inn.show(answer, lambda: "\n".join(line for event in answer for line in _log_lines(event)))
+
+
+def _log_lines(event: Json) -> list[str]:
+    detail = event.get("detail", {})
+    when, operation_id = words.moment(event["at_s"]), event.get("operation_id", "")
+    if event["what"] == "step.ended":
+        return [f"{when}  {operation_id}    {_step_line(detail)}", *_step_words(detail["outcome"])]
+    told = " ".join(f"{key}={_brief(value)}" for key, value in detail.items())
+    return [f"{when}  {operation_id}  {event['what']} {told}".rstrip()]
+
+
+def _step_line(detail: Json) -> str:
+    outcome = detail["outcome"]
+    how = "ok" if outcome["ok"] else f"FAILED ({outcome.get('code', '')})"
+    undo = "undo " if detail.get("undo") else ""
+    return f"{detail['host']}: {undo}{detail['step']}: {how}, {words.span(outcome.get('duration_s', 0.0))}"
+
+
+def _step_words(outcome: Json) -> list[str]:
+    message = outcome.get("message", "")
+    return [*([indented(printable(message), "      ")] if message else []), *tool_words(outcome, by="      ")]
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return printable(str(value))
+
+
+@verb("history", "inn vm history 7", "inn vm history 7 -o json")
+@click.argument("vm", metavar="VM")
+def history(inn: Invocation, vm: str) -> None:
+    """Show all that has happened to a VM, even after its end."""
+    answer = inn.client.history(vm_id_of(inn, vm))
+    inn.show(answer, lambda: table(answer, EVENT_COLUMNS, wide=inn.wide))

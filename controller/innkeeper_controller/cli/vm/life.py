@@ -1,0 +1,229 @@
+"""The verbs that change a VM's life, for one VM or for many, each with what follows if it is asked to wait."""
+
+from collections.abc import Callable
+
+import click
+
+from innkeeper_controller.cli.commands import verb
+from innkeeper_controller.cli.complaints import TIMED_OUT, complaint
+from innkeeper_controller.cli.follow import AT_REST, Deadline, ended, follow_operation, follow_vm, label_of
+from innkeeper_controller.cli.invocation import Invocation
+from innkeeper_controller.cli.output import Json
+from innkeeper_controller.cli.vm.names import expanded, vm_id_of
+from innkeeper_controller.client import RefusedError, WaitTimeoutError
+
+VMS = click.argument("vms", metavar="VM...", nargs=-1, required=True)
+HARD = click.option("--hard", is_flag=True, help="At once, without asking the guest.")
+
+
+class Tally:
+    """Acts on VM after VM: a refusal of one does not keep the others from their turn."""
+
+    def __init__(self, inn: Invocation) -> None:
+        """Begin with nothing done."""
+        self._inn = inn
+        self._deadline = Deadline.after(inn.timeout_s)
+        self._answers: list[Json] = []
+        self._code = 0
+
+    def each(self, texts: list[str], act: Callable[[str], Json]) -> list[Json]:
+        """Return what ``act`` answered for each that it did not fail for."""
+        done = []
+        for text in texts:
+            try:
+                done.append(act(text))
+            except WaitTimeoutError as error:
+                self._fail(error, TIMED_OUT)
+            except RefusedError as error:
+                self._fail(error, 1)
+        return done
+
+    def _fail(self, error: RefusedError | WaitTimeoutError, code: int) -> None:
+        self._inn.note(complaint(error))
+        self._code = max(self._code, code)
+
+    def follow(self, acted: Json, *, good: str = "done") -> None:
+        """Follow what has begun with a VM to its end, and say how it ended; a failure unless that was good."""
+        inn, label = self._inn, f"VM {acted['vm_id']}"
+        if acted.get("operation_id"):
+            operation = follow_operation(inn, label, acted["operation_id"], self._deadline)
+            self._answers.append(operation)
+            if operation["status"] != good:
+                self._code = max(self._code, 1)
+            if inn.for_people:
+                inn.say(ended(label, operation))
+        elif acted["state"] == "PENDING":
+            self.running(acted["vm_id"])
+        else:
+            self.say(acted)
+
+    def running(
+        self, vm_id: int, until: frozenset[str] = AT_REST, good: frozenset[str] = frozenset({"RUNNING"})
+    ) -> None:
+        """Follow a VM into a state, which is a failure unless it is a good one."""
+        vm = follow_vm(self._inn, vm_id, self._deadline, until=until)
+        self._answers.append(vm)
+        if vm["state"] not in good:
+            self._code = max(self._code, 1)
+        if self._inn.for_people:
+            where = f" on {vm['host']}" if vm.get("host") else ""
+            error = f": {vm['error']}" if vm.get("error") else "."
+            self._inn.say(f"{label_of(vm)} is {vm['state']}{where}{error}")
+
+    def say(self, acted: Json) -> None:
+        """Say what has begun with a VM, or is done already."""
+        self._answers.append(acted)
+        if not self._inn.for_people:
+            return
+        if acted.get("operation_id"):
+            self._inn.say(f"VM {acted['vm_id']}: {acted['operation_id']} has begun; it is {acted['state']}.")
+        else:
+            self._inn.say(f"VM {acted['vm_id']} is {acted['state']}.")
+
+    def finish(self) -> None:
+        """Write the answers for programs, and exit with 1 or 4 if anything failed or took too long."""
+        if not self._inn.for_people:
+            self._inn.show(self._answers, str)
+        if self._code:
+            raise click.exceptions.Exit(self._code)
+
+
+def _act(inn: Invocation, request: str, texts: tuple[str, ...], *, good: str = "done", **params: object) -> None:
+    """Start everything first, then follow one after the other: the slow parts run side by side."""
+    tally = Tally(inn)
+    started = tally.each(expanded(texts), lambda text: inn.call(request, vm_id=vm_id_of(inn, text), **params))
+    if inn.waits():
+        by_id = {str(acted["vm_id"]): acted for acted in started}
+        tally.each(list(by_id), lambda vm_id: tally.follow(by_id[vm_id], good=good))
+    else:
+        for acted in started:
+            tally.say(acted)
+    tally.finish()
+
+
+@verb("hold", "inn vm hold 7", "inn vm hold 3 7 10..12")
+@VMS
+def hold(inn: Invocation, vms: tuple[str, ...]) -> None:
+    """Keep waiting VMs from the scheduler."""
+    _act(inn, "vm.hold", vms)
+
+
+@verb("release", "inn vm release 7 --wait", waits=True)
+@VMS
+def release(inn: Invocation, vms: tuple[str, ...]) -> None:
+    """Give held VMs to the scheduler."""
+    _act(inn, "vm.release", vms)
+
+
+@verb("suspend", "inn vm suspend 7 --wait", "inn vm suspend 3 7 10..12", waits=True)
+@VMS
+def suspend(inn: Invocation, vms: tuple[str, ...]) -> None:
+    """Save memory; the VMs stay on their hosts."""
+    _act(inn, "vm.suspend", vms)
+
+
+@verb("resume", "inn vm resume 7 --wait", waits=True)
+@VMS
+def resume(inn: Invocation, vms: tuple[str, ...]) -> None:
+    """Let suspended, stopped, undeployed or powered-off VMs go on."""
+    _act(inn, "vm.resume", vms)
+
+
+@verb("stop", "inn vm stop 7 --wait", waits=True)
+@VMS
+def stop(inn: Invocation, vms: tuple[str, ...]) -> None:
+    """Save memory and give the hosts' capacity back."""
+    _act(inn, "vm.stop", vms)
+
+
+@verb("poweroff", "inn vm poweroff 7", "inn vm poweroff 7 --hard --wait", waits=True)
+@VMS
+@HARD
+def poweroff(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
+    """Power guests off; the VMs stay on their hosts."""
+    _act(inn, "vm.poweroff", vms, hard=hard)
+
+
+@verb("undeploy", "inn vm undeploy 7 --wait", waits=True)
+@VMS
+@HARD
+def undeploy(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
+    """Power guests off and give the hosts' capacity back."""
+    _act(inn, "vm.undeploy", vms, hard=hard)
+
+
+@verb("reboot", "inn vm reboot 7", "inn vm reboot 7 --hard", waits=True)
+@VMS
+@click.option("--hard", is_flag=True, help="As by the reset button.")
+def reboot(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
+    """Restart guests."""
+    _act(inn, "vm.reboot", vms, hard=hard)
+
+
+@verb("deploy", "inn vm deploy 7 host-a --wait", waits=True)
+@click.argument("vm", metavar="VM")
+@click.argument("host", metavar="HOST")
+def deploy(inn: Invocation, vm: str, host: str) -> None:
+    """Deploy a waiting VM on the host that you choose."""
+    _act(inn, "vm.deploy", (vm,), host=host)
+
+
+@verb("migrate", "inn vm migrate 7 host-b --live --wait", "inn vm migrate 7", waits=True)
+@click.argument("vm", metavar="VM")
+@click.argument("host", metavar="[HOST]", required=False)
+@click.option("--live", is_flag=True, help="While it runs, instead of saved and restored.")
+def migrate(inn: Invocation, vm: str, host: str | None, *, live: bool) -> None:
+    """Move a VM to another host.
+
+    Without HOST the scheduler chooses.
+    """
+    _act(inn, "vm.migrate", (vm,), host=host, live=live)
+
+
+@verb("shutdown", "inn vm shutdown 7 --wait", waits=True)
+@VMS
+@HARD
+def shutdown(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
+    """Power guests off, then delete their disks."""
+    _act(inn, "vm.shutdown", vms, hard=hard)
+
+
+@verb("terminate", "inn vm terminate 7", "inn vm terminate 3 7 10..12 --hard --wait", waits=True)
+@VMS
+@HARD
+def terminate(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
+    """End VMs in any state and delete their disks."""
+    _act(inn, "vm.terminate", vms, hard=hard)
+
+
+@verb("cancel", "inn vm cancel 7 --wait", waits=True)
+@VMS
+def cancel(inn: Invocation, vms: tuple[str, ...]) -> None:
+    """Cancel what VMs are busy with."""
+    _act(inn, "vm.cancel", vms, good="cancelled")
+
+
+@verb("recover", "inn vm recover 7 --retry --wait", "inn vm recover 7 --rollback", waits=True)
+@VMS
+@click.option("--retry", "how", flag_value="retry", help="Do what failed again.")
+@click.option("--rollback", "how", flag_value="rollback", help="Go back to before it.")
+def recover(inn: Invocation, vms: tuple[str, ...], how: str | None) -> None:
+    """Retry what failed, or go back to before it."""
+    if how is None:
+        raise click.UsageError("Say how: --retry does what failed again, --rollback goes back to before it.")
+    _act(inn, "vm.recover", vms, how=how)
+
+
+@verb("wait", "inn vm wait 7 --timeout 5m", "inn vm wait 3 7 10..12 --for SUSPENDED", timed=True)
+@VMS
+@click.option("--for", "state", default="RUNNING", show_default=True, metavar="STATE", help="State to wait for.")
+def wait(inn: Invocation, vms: tuple[str, ...], state: str) -> None:
+    """Wait until VMs are running, or in another state.
+
+    Exits with 1 if a VM fails or ends instead.
+    """
+    wanted = frozenset({state.upper()})
+    tally = Tally(inn)
+    until = wanted | {"FAILED", "DONE"}
+    tally.each(expanded(vms), lambda text: tally.running(vm_id_of(inn, text), until, wanted))
+    tally.finish()

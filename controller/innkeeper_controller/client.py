@@ -1,0 +1,298 @@
+"""The Python client of the public API: requests by name, waiting, events, consoles and uploads.
+
+It prints nothing, reads no environment and knows no request's meaning: ``cli/routes.py`` says where each one goes.
+Not for several threads at once, except that a console may be read in one and written in another.
+"""
+
+import hashlib
+import http.client
+import re
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from typing import IO
+from urllib.parse import quote, urlencode
+
+from innkeeper_controller.cli.routes import ROUTES
+from innkeeper_controller.client_http import (
+    BROKEN,
+    RETRY_PAUSES_S,
+    Json,
+    Link,
+    RefusedError,
+    UnreachableError,
+    chunks_of,
+    parse_events,
+)
+from innkeeper_plugins.errors import InnkeeperError
+
+__all__ = ["Client", "ConsoleStream", "RefusedError", "UnreachableError", "WaitTimeoutError"]
+
+#: How long one wait for an operation lasts at the controller before it is asked again.
+WAIT_SLICE_S = 20.0
+#: The event stream sends something at least this often, or it counts as broken.
+EVENTS_SILENCE_S = 90.0
+
+
+class WaitTimeoutError(InnkeeperError):
+    """What was waited for has not come in time; it goes on at the controller."""
+
+
+class Client:
+    """One person's or program's way to a controller."""
+
+    def __init__(self, endpoint: str, token: str = "", *, timeout_s: float = 60.0) -> None:
+        """Connect nowhere yet.
+
+        Args:
+            endpoint: ``http://host:port``.
+            token: What the controller knows the user by; empty for requests that anyone may make.
+            timeout_s: Longest silence of the controller during one request.
+
+        Raises:
+            ValueError: the endpoint is no address.
+        """
+        self.link = Link(endpoint, token, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """Let go of the connection; the next call makes a new one."""
+        self.link.close()
+
+    def call(self, name: str, /, *, request_id: str = "", **params: object) -> Json:
+        """Make one request of the table and return its answer, decoded.
+
+        Args:
+            name: ``vm.submit``.
+            request_id: Makes the request idempotent; by default a new one for each call.
+            params: By name; those that are None are left out.
+
+        Raises:
+            RefusedError: the controller refused; nothing has changed.
+            UnreachableError: there was no answer.
+        """
+        method, path = ROUTES[name]
+        target, rest = fill(path, {key: value for key, value in params.items() if value is not None})
+        if method in {"GET", "DELETE"}:
+            return self.link.request(method, f"{target}{query(rest)}", request_id=request_id)
+        return self.link.request(method, target, body=rest, request_id=request_id)
+
+    def wait_operation(self, operation_id: str, *, timeout_s: float | None = None) -> Json:
+        """Return the operation once it has ended.
+
+        Raises:
+            WaitTimeoutError: it goes on after ``timeout_s``.
+        """
+        *_, last = self.watch_operation(operation_id, timeout_s=timeout_s)
+        return last
+
+    def watch_operation(
+        self, operation_id: str, *, timeout_s: float | None = None, slice_s: float = WAIT_SLICE_S
+    ) -> Iterator[Json]:
+        """Give the operation every ``slice_s`` seconds, and last of all when it has ended.
+
+        Raises:
+            WaitTimeoutError: it goes on after ``timeout_s``.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = slice_s if deadline_s is None else max(0.0, min(slice_s, deadline_s - time.monotonic()))
+            operation = self.link.request(
+                "GET", f"/v1/operations/{quote(operation_id, safe='')}/wait?timeout_s={left_s:.3f}"
+            )
+            yield operation
+            if operation.get("ended_at_s") is not None:
+                return
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                raise WaitTimeoutError(f"operation {operation_id} goes on after {timeout_s:g} s")
+
+    def upload(self, file: IO[bytes], size_bytes: int, progress: Callable[[int], None] | None = None) -> Json:
+        """Send a file's bytes and return ``{"sha256", "size_bytes", "upload_id"}``.
+
+        Args:
+            file: Read once, from where it stands to ``size_bytes`` further.
+            size_bytes: How many bytes there are.
+            progress: Called with how many bytes have been sent.
+
+        Raises:
+            RefusedError: refused, or the controller got other bytes than were sent (``bad_upload``).
+            UnreachableError: the connection broke.
+        """
+        digest = hashlib.sha256()
+
+        def read() -> Iterator[bytes]:
+            sent_bytes = 0
+            for chunk in chunks_of(file, size_bytes):
+                digest.update(chunk)
+                yield chunk
+                sent_bytes += len(chunk)
+                if progress is not None:
+                    progress(sent_bytes)
+
+        uploaded = self.link.send("/v1/uploads", read(), size_bytes)
+        if uploaded["sha256"] != digest.hexdigest():
+            raise RefusedError("bad_upload", "The controller received other bytes than were sent; upload it again.")
+        return uploaded
+
+    def events(self, *, after: str = "", timeout_s: float | None = None, **filters: object) -> Generator[Json]:
+        """Give events as they happen; goes on over broken connections without a gap.
+
+        Args:
+            after: Begin behind the event with that number; empty for what happens from this call on.
+            timeout_s: How long to listen; None for ever.
+            filters: Query parameters, such as ``subject``.
+
+        Raises:
+            RefusedError: the controller refused.
+            UnreachableError: the controller is gone for longer than the retries last.
+            WaitTimeoutError: the time is over.
+        """
+        stream = EventStream(self.link, f"/v1/events{query(filters)}", after, timeout_s)
+        stream.open()
+        return stream.read()
+
+    def past_events(self, **filters: object) -> Json:
+        """Return events that are over, the oldest first, as the query parameters narrow them."""
+        return self.link.request("GET", f"/v1/events/past{query(filters)}")
+
+    def history(self, vm_id: int) -> Json:
+        """Return all events of a VM, even after its end."""
+        return self.link.request("GET", f"/v1/vms/{vm_id}/history")
+
+    def log(self, vm_id: int) -> Json:
+        """Return the events of a VM's operations and steps, with the drivers' words."""
+        return self.link.request("GET", f"/v1/vms/{vm_id}/log")
+
+    def console(self, vm_id: int) -> "ConsoleStream":
+        """Open a guest's serial console.
+
+        Raises:
+            RefusedError: the guest does not run, or its host is not there.
+            UnreachableError: there was no answer.
+        """
+        try:
+            answer = self.link.stream(f"/v1/vms/{vm_id}/console", {}, silence_s=None)
+        except BROKEN as broken:
+            raise UnreachableError(f"The console of VM {vm_id} did not open: {broken}.") from broken
+        return ConsoleStream(self.link, vm_id, answer)
+
+
+class EventStream:
+    """The controller's events from one on, over as many connections as it takes."""
+
+    def __init__(self, link: Link, target: str, after: str, timeout_s: float | None) -> None:
+        """Take what ``Client.events`` was asked for."""
+        self._link = link
+        self._target = target
+        self._after = after
+        self._until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        self._answer: http.client.HTTPResponse | None = None
+        self._pauses_s = iter(RETRY_PAUSES_S)
+
+    def open(self) -> None:
+        """Connect; what happens from now on will be given."""
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self._after} if self._after else {})
+        silence_s = EVENTS_SILENCE_S if self._until_s is None else min(EVENTS_SILENCE_S, self._left_s())
+        try:
+            self._answer = self._link.stream(self._target, headers, silence_s=silence_s)
+        except BROKEN as broken:
+            self._rest(broken)
+
+    def read(self) -> Generator[Json]:
+        """Give the events."""
+        try:
+            while True:
+                if self._answer is None:
+                    self.open()
+                    continue
+                try:
+                    for number, _name, event in parse_events(self._lines(self._answer)):
+                        self._after = number or self._after
+                        self._pauses_s = iter(RETRY_PAUSES_S)
+                        yield event
+                except BROKEN as broken:
+                    self._rest(broken)
+                self._answer = None
+        finally:
+            if self._answer is not None:
+                self._answer.close()
+
+    def _lines(self, answer: Iterable[bytes]) -> Iterator[bytes]:
+        for line in answer:
+            self._left_s()
+            yield line
+
+    def _left_s(self) -> float:
+        """Return the time left, never quite zero.
+
+        Raises:
+            WaitTimeoutError: none is left.
+        """
+        if self._until_s is None:
+            return EVENTS_SILENCE_S
+        left_s = self._until_s - time.monotonic()
+        if left_s <= 0:
+            raise WaitTimeoutError("Nothing of that kind has happened in time.")
+        return left_s
+
+    def _rest(self, broken: Exception) -> None:
+        """Wait before the next connection.
+
+        Raises:
+            UnreachableError: that was the last.
+            WaitTimeoutError: no time is left.
+        """
+        self._left_s()
+        pause_s = next(self._pauses_s, None)
+        if pause_s is None:
+            raise UnreachableError(f"The events of {self._link.endpoint} ended: {broken}.") from broken
+        time.sleep(pause_s)
+
+
+class ConsoleStream:
+    """An open serial console."""
+
+    def __init__(self, link: Link, vm_id: int, answer: http.client.HTTPResponse) -> None:
+        """Take over a stream that ``Client.console`` opened."""
+        self._answer = answer
+        self._link = link
+        self._input = f"/v1/vms/{vm_id}/console/{answer.headers['X-Console-Stream']}/input"
+
+    def read(self) -> bytes:
+        """Return what the guest printed as soon as it prints something; empty when the console has ended."""
+        try:
+            return self._answer.read1(65536)
+        except (OSError, http.client.HTTPException, ValueError):
+            # A console that breaks has ended; ValueError is what a closed one raises.
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Type into the console.
+
+        Raises:
+            RefusedError: it has ended.
+            UnreachableError: there was no answer.
+        """
+        self._link.request("POST", self._input, body=data)
+
+    def close(self) -> None:
+        """Let go of the console; the guest runs on."""
+        self._answer.close()
+
+
+def fill(path: str, params: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """Return the path with its ``{names}`` filled in, and the parameters that are left."""
+    rest = dict(params)
+    return re.sub(r"\{(\w+)\}", lambda match: quote(str(rest.pop(match[1])), safe=""), path), rest
+
+
+def query(params: Mapping[str, object]) -> str:
+    """Return the query string with its question mark; empty where there are no parameters."""
+    pairs = [(key, _text(value)) for key, value in params.items() if value is not None]
+    return f"?{urlencode(pairs, doseq=True)}" if pairs else ""
+
+
+def _text(value: object) -> str | list[str]:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return [str(each) for each in value]
+    return str(value)
