@@ -50,14 +50,32 @@ def requirement_function(tree: Requirement) -> Holds:
         case Compare():
             return _compare(tree)
         case Every(parts=parts):
-            every = tuple(requirement_function(part) for part in parts)
-            return lambda attributes: all(holds(attributes) for holds in every)
+            return _every(tuple(requirement_function(part) for part in parts))
         case Some(parts=parts):
-            some = tuple(requirement_function(part) for part in parts)
-            return lambda attributes: any(holds(attributes) for holds in some)
+            return _some(tuple(requirement_function(part) for part in parts))
         case Not(part=part):
             inner = requirement_function(part)
             return lambda attributes: not inner(attributes)
+
+
+def _every(parts: tuple[Holds, ...]) -> Holds:
+    def holds(attributes: Attributes) -> bool:
+        for part in parts:  # noqa: SIM110 - a loop costs half of all()
+            if not part(attributes):
+                return False
+        return True
+
+    return holds
+
+
+def _some(parts: tuple[Holds, ...]) -> Holds:
+    def holds(attributes: Attributes) -> bool:
+        for part in parts:  # noqa: SIM110 - a loop costs half of any()
+            if part(attributes):
+                return True
+        return False
+
+    return holds
 
 
 def _compare(tree: Compare) -> Holds:

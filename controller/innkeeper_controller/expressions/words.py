@@ -7,6 +7,10 @@ import re
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?\s*", re.ASCII)
 
 
+#: A tuple, since a union is made anew for each call.
+_NUMERIC = (int, float)
+
+
 def finite(text: str) -> float | None:
     """Return the number that a text is; None where it is none, or too large for one."""
     if not _NUMBER.fullmatch(text):
@@ -17,10 +21,8 @@ def finite(text: str) -> float | None:
 
 def number_of(actual: object) -> float | None:
     """Return what a host says as a number; None where it is no finite one."""
-    if isinstance(actual, str):
-        return finite(actual)
-    if not isinstance(actual, int | float):
-        return None
+    if not isinstance(actual, _NUMERIC):
+        return finite(actual) if isinstance(actual, str) else None
     try:
         value = float(actual)
     except OverflowError:
