@@ -1,10 +1,16 @@
 """The built-in transfer drivers keep the contract, each in every way that it can be set up."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from innkeeper_plugins.conformance.transfer_contract import TransferContract
+from innkeeper_plugins.registry import Registry
 from innkeeper_plugins.transfer import full_copy, qcow2, shared, simulated
 from innkeeper_plugins.vocabulary import DiskFormat
+
+EXAMPLE = Path(__file__).parents[2] / "contrib" / "innkeeper-example-driver"
 
 
 @pytest.mark.libvirt
@@ -65,3 +71,22 @@ class TestSimulatedShared(TransferContract):
 
     def make_driver(self):
         return simulated.make({"files": True, "shared": True})
+
+
+@pytest.mark.libvirt
+class TestExampleOfAStranger(TransferContract):
+    """The example in contrib comes in by the same door as an installed plugin would."""
+
+    def make_driver(self):
+        spec = importlib.util.spec_from_file_location("innkeeper_packed", EXAMPLE / "innkeeper_packed.py")
+        stranger = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(stranger)
+        return Registry({"example": stranger}).transfer("packed", {})
+
+
+def test_the_example_stays_short_enough_to_be_read_in_one_go():
+    lines = [
+        len(path.read_text().splitlines()) for path in EXAMPLE.rglob("*") if path.suffix in {".py", ".toml", ".md"}
+    ]
+
+    assert sum(lines) < 120

@@ -155,5 +155,24 @@ def test_plugins_are_found_by_entry_point_and_a_broken_module_is_left_out(monkey
     )
 
 
+def test_every_hook_reaches_a_plugin():
+    asked = []
+    own = types.SimpleNamespace()
+    for name, signature in {
+        "register_scheduling_policies": lambda: asked.append("policies") or [],
+        "vm_state_changed": lambda vm_id, old_state, new_state: asked.append((vm_id, old_state, new_state)),
+        "fence_host": lambda host_name: asked.append(host_name) or True,
+        "authenticate": lambda user_name, secret: asked.append((user_name, secret)) or False,
+    }.items():
+        setattr(own, name, hookimpl(signature))
+    hook = Registry({"own": own}).hook
+
+    assert hook.register_scheduling_policies() == [[]]
+    assert hook.vm_state_changed(vm_id=7, old_state="BOOT", new_state="RUNNING") == []
+    assert hook.fence_host(host_name="h1") is True
+    assert hook.authenticate(user_name="ada", secret="s") is False
+    assert asked == ["policies", (7, "BOOT", "RUNNING"), "h1", ("ada", "s")]
+
+
 def test_the_built_in_transfer_drivers_come_in_by_the_same_door():
     assert {"copy", "qcow2", "shared", "simulated"} <= set(Registry.load().transfer_names())
