@@ -94,7 +94,9 @@ def with_hypervisor(vm: VmRecord, host: Host) -> VmRecord:
         return vm
     names = [facts.name for facts in host.advertisement.drivers if facts.kind is DriverKind.HYPERVISOR]
     if not names:
-        raise RefusalError("no_capacity", f"Host {host.name} has no hypervisor; `inn-agent check` on it says what it lacks.")
+        raise RefusalError(
+            "no_capacity", f"Host {host.name} has no hypervisor; `inn-agent check` on it says what it lacks."
+        )
     return _replace(vm, spec=_replace(vm.spec, hypervisor=names[0]))
 
 
@@ -236,11 +238,19 @@ def recover(turn: Turn, vm: VmRecord, how: str) -> None:
     if how == "retry" and last.kind in {OperationKind.TERMINATE, OperationKind.SHUTDOWN}:
         terminate(turn, vm, hard=True)
         return
-    before = _replace(vm, state=VmState(last.origin), error="", since_s=turn.now_s)
+    before = _replace(vm, state=_state_now(turn, vm, VmState(last.origin)), error="", since_s=turn.now_s)
     turn.put(before)
     operations.tell_state(turn, vm, before.state)
     if how == "retry" and last.kind in _RETRIES:
         _RETRIES[last.kind](turn, before)
+
+
+def _state_now(turn: Turn, vm: VmRecord, origin: VmState) -> VmState:
+    """Return the state that the VM is really in after a failure: that of a guest which ran is what its host says."""
+    if origin is not VmState.RUNNING:
+        return origin
+    guest = turn.cluster.observed.get(vm.vm_id)
+    return lifecycle.correct(VmState.UNKNOWN, guest.power) if guest else VmState.UNKNOWN
 
 
 def _start_anew(turn: Turn, vm: VmRecord, how: str) -> None:

@@ -142,8 +142,9 @@ def _observe(turn: Turn, host: Host, guests: tuple[Observation, ...], *, complet
         vm = turn.cluster.vms.get(VmId(guest.vm_id))
         if vm is None or vm.host_id != host.host_id:
             _observe_stranger(turn, host, guest, vm)
-        elif guest.generation == vm.spec.generation:
-            turn.cluster.usage[vm.vm_id] = (guest.cpu_time_s, guest.memory_mib)
+        elif guest.generation <= vm.spec.generation:
+            # A move that was taken back has raised the generation, but not that of the guest that stayed.
+            turn.cluster.observed[vm.vm_id] = guest
             _observe_guest(turn, vm, guest.power, host)
     if not complete:
         return
@@ -151,6 +152,8 @@ def _observe(turn: Turn, host: Host, guests: tuple[Observation, ...], *, complet
     for vm_id in sorted(turn.cluster.vms_on.get(host.host_id, set()) - seen):
         vm = turn.cluster.vms[vm_id]
         if vm.host_id == host.host_id:
+            absent = Observation(vm_id=vm_id, generation=vm.spec.generation, power=PowerState.ABSENT)
+            turn.cluster.observed[vm_id] = absent
             _observe_guest(turn, vm, PowerState.ABSENT, host)
 
 

@@ -5,36 +5,20 @@ Not for several threads at once, except that a console may be read in one and wr
 """
 
 import hashlib
-import http.client
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import IO
 from urllib.parse import quote, urlencode
 
 from innkeeper_controller.cli.routes import ROUTES
-from innkeeper_controller.client_http import (
-    BROKEN,
-    RETRY_PAUSES_S,
-    Json,
-    Link,
-    RefusedError,
-    UnreachableError,
-    chunks_of,
-    parse_events,
-)
-from innkeeper_plugins.errors import InnkeeperError
+from innkeeper_controller.client_http import BROKEN, Json, Link, RefusedError, UnreachableError, chunks_of
+from innkeeper_controller.client_streams import ConsoleStream, EventStream, WaitTimeoutError
 
 __all__ = ["Client", "ConsoleStream", "RefusedError", "UnreachableError", "WaitTimeoutError"]
 
 #: How long one wait for an operation lasts at the controller before it is asked again.
 WAIT_SLICE_S = 20.0
-#: The event stream sends something at least this often, or it counts as broken.
-EVENTS_SILENCE_S = 90.0
-
-
-class WaitTimeoutError(InnkeeperError):
-    """What was waited for has not come in time; it goes on at the controller."""
 
 
 class Client:
@@ -161,7 +145,7 @@ class Client:
         """Return the events of a VM's operations and steps, with the drivers' words."""
         return self.link.request("GET", f"/v1/vms/{vm_id}/log")
 
-    def console(self, vm_id: int) -> "ConsoleStream":
+    def console(self, vm_id: int) -> ConsoleStream:
         """Open a guest's serial console.
 
         Raises:
@@ -169,113 +153,10 @@ class Client:
             UnreachableError: there was no answer.
         """
         try:
-            answer = self.link.stream(f"/v1/vms/{vm_id}/console", {}, silence_s=None)
+            stream = self.link.stream(f"/v1/vms/{vm_id}/console", {}, silence_s=None)
         except BROKEN as broken:
             raise UnreachableError(f"The console of VM {vm_id} did not open: {broken}.") from broken
-        return ConsoleStream(self.link, vm_id, answer)
-
-
-class EventStream:
-    """The controller's events from one on, over as many connections as it takes."""
-
-    def __init__(self, link: Link, target: str, after: str, timeout_s: float | None) -> None:
-        """Take what ``Client.events`` was asked for."""
-        self._link = link
-        self._target = target
-        self._after = after
-        self._until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        self._answer: http.client.HTTPResponse | None = None
-        self._pauses_s = iter(RETRY_PAUSES_S)
-
-    def open(self) -> None:
-        """Connect; what happens from now on will be given."""
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self._after} if self._after else {})
-        silence_s = EVENTS_SILENCE_S if self._until_s is None else min(EVENTS_SILENCE_S, self._left_s())
-        try:
-            self._answer = self._link.stream(self._target, headers, silence_s=silence_s)
-        except BROKEN as broken:
-            self._rest(broken)
-
-    def read(self) -> Generator[Json]:
-        """Give the events."""
-        try:
-            while True:
-                if self._answer is None:
-                    self.open()
-                    continue
-                try:
-                    for number, _name, event in parse_events(self._lines(self._answer)):
-                        self._after = number or self._after
-                        self._pauses_s = iter(RETRY_PAUSES_S)
-                        yield event
-                except BROKEN as broken:
-                    self._rest(broken)
-                self._answer = None
-        finally:
-            if self._answer is not None:
-                self._answer.close()
-
-    def _lines(self, answer: Iterable[bytes]) -> Iterator[bytes]:
-        for line in answer:
-            self._left_s()
-            yield line
-
-    def _left_s(self) -> float:
-        """Return the time left, never quite zero.
-
-        Raises:
-            WaitTimeoutError: none is left.
-        """
-        if self._until_s is None:
-            return EVENTS_SILENCE_S
-        left_s = self._until_s - time.monotonic()
-        if left_s <= 0:
-            raise WaitTimeoutError("Nothing of that kind has happened in time.")
-        return left_s
-
-    def _rest(self, broken: Exception) -> None:
-        """Wait before the next connection.
-
-        Raises:
-            UnreachableError: that was the last.
-            WaitTimeoutError: no time is left.
-        """
-        self._left_s()
-        pause_s = next(self._pauses_s, None)
-        if pause_s is None:
-            raise UnreachableError(f"The events of {self._link.endpoint} ended: {broken}.") from broken
-        time.sleep(pause_s)
-
-
-class ConsoleStream:
-    """An open serial console."""
-
-    def __init__(self, link: Link, vm_id: int, answer: http.client.HTTPResponse) -> None:
-        """Take over a stream that ``Client.console`` opened."""
-        self._answer = answer
-        self._link = link
-        self._input = f"/v1/vms/{vm_id}/console/{answer.headers['X-Console-Stream']}/input"
-
-    def read(self) -> bytes:
-        """Return what the guest printed as soon as it prints something; empty when the console has ended."""
-        try:
-            return self._answer.read1(65536)
-        except (OSError, http.client.HTTPException, ValueError):
-            # A console that breaks has ended; ValueError is what a closed one raises.
-            return b""
-
-    def write(self, data: bytes) -> None:
-        """Type into the console.
-
-        Raises:
-            RefusedError: it has ended.
-            UnreachableError: there was no answer.
-        """
-        self._link.request("POST", self._input, body=data)
-
-    def close(self) -> None:
-        """Let go of the console; the guest runs on."""
-        self._answer.close()
+        return ConsoleStream(self.link, vm_id, stream)
 
 
 def fill(path: str, params: Mapping[str, object]) -> tuple[str, dict[str, object]]:

@@ -3,9 +3,11 @@
 It knows no request by name: that is ``client.py``'s business.
 """
 
+import contextlib
 import http.client
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
@@ -102,20 +104,23 @@ class Link:
             self.heard(method, target, status, time.monotonic() - began_s, headers["X-Request-Id"])
         return decode_answer(status, kind, content)
 
-    def stream(self, target: str, headers: Mapping[str, str], *, silence_s: float | None) -> http.client.HTTPResponse:
-        """Open an answer that goes on, on a connection of its own that ends with it.
+    def stream(self, target: str, headers: Mapping[str, str], *, silence_s: float | None) -> "Stream":
+        """Open an answer that goes on, on a connection of its own.
 
         Raises:
             RefusedError: the controller refused.
             OSError, http.client.HTTPException: the connection broke.
         """
         connection = self._make(self._host, self._port, timeout=silence_s)
-        connection.request("GET", target, headers={**self._headers, **headers, "Connection": "close"})
-        answer = connection.getresponse()
-        if answer.status >= http.client.BAD_REQUEST:
-            decode_answer(answer.status, answer.headers.get_content_type(), answer.read(MAX_ANSWER_BYTES))
+        try:
+            connection.connect()
+            stream = Stream(connection)
+            stream.begin(target, {**self._headers, **headers})
+        except BaseException:
+            connection.close()
+            raise
         self._worked = True
-        return answer
+        return stream
 
     def send(self, target: str, chunks: Iterable[bytes], size_bytes: int) -> Json:
         """Put bytes, on a connection of its own, and return the answer, decoded.
@@ -164,6 +169,54 @@ class Link:
         self._kept.request(method, target, body=payload, headers=headers)
         answer = self._kept.getresponse()
         return answer.status, answer.headers.get_content_type(), answer.read(MAX_ANSWER_BYTES)
+
+
+class Stream:
+    """An answer that goes on; may be closed by another thread than the one that reads it."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        """Take over a connection that is open."""
+        self._connection = connection
+        #: Kept beside the connection, which forgets it once the server says that this answer is the last.
+        self._socket: socket.socket = connection.sock
+        self._answer: http.client.HTTPResponse | None = None
+
+    def begin(self, target: str, headers: Mapping[str, str]) -> None:
+        """Send the request and read the head of the answer.
+
+        Raises:
+            RefusedError: the controller refused.
+        """
+        self._connection.request("GET", target, headers=headers)
+        self._answer = self._connection.getresponse()
+        if self._answer.status >= http.client.BAD_REQUEST:
+            kind = self._answer.headers.get_content_type()
+            decode_answer(self._answer.status, kind, self._answer.read(MAX_ANSWER_BYTES))
+
+    def header(self, name: str) -> str:
+        """Return a header of the answer; empty where there is none."""
+        return self._begun.headers.get(name, "")
+
+    def lines(self) -> Iterator[bytes]:
+        """Give line after line, until the answer or the connection ends."""
+        yield from self._begun
+
+    def read(self) -> bytes:
+        """Return what has come as soon as something has; empty at the end."""
+        return self._begun.read1(65536)
+
+    def close(self) -> None:
+        """Let go of the connection; who reads in another thread sees its end."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._answer is not None:
+            self._answer.close()
+        self._connection.close()
+
+    @property
+    def _begun(self) -> http.client.HTTPResponse:
+        assert self._answer is not None, "begin comes first"
+        return self._answer
 
 
 def _encode(body: object) -> tuple[bytes | None, str]:

@@ -28,7 +28,7 @@ from innkeeper_controller.records import (
     VmRecord,
 )
 from innkeeper_hostagent.protocol.messages import Heartbeat
-from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, OperationId, VmId, VmState
+from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Observation, OperationId, VmId, VmState
 
 Key = int | str
 
@@ -102,7 +102,7 @@ class Cluster:
     heard_at_s: dict[HostId, Moment] = field(default_factory=dict)
     load: dict[HostId, Heartbeat] = field(default_factory=dict)
     progress: dict[OperationId, Progress] = field(default_factory=dict)
-    usage: dict[VmId, tuple[float, int]] = field(default_factory=dict)
+    observed: dict[VmId, Observation] = field(default_factory=dict)
     #: Guests that were reported as nobody of ours: ``(host, vm)``.
     strangers: set[tuple[HostId, int]] = field(default_factory=set)
     #: Hosts whose numbers changed since the scheduler looked.
@@ -253,7 +253,7 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
     else:
         cluster.pending.pop(vm_id, None)
     if new is None or _has_left(new):
-        cluster.usage.pop(vm_id, None)
+        cluster.observed.pop(vm_id, None)
 
 
 def _takes(cluster: Cluster, vm: VmRecord) -> tuple[object, ...]:

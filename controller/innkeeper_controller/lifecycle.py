@@ -126,8 +126,8 @@ CORRECTIONS: dict[tuple[VmState, PowerState], VmState] = {
     (SUSPENDED, PowerState.RUNNING): RUNNING,
 }
 
-#: States in which a VM takes its share of its host's capacity.
-HOLDS_CAPACITY = frozenset(VmState) - {PENDING, HOLD, STOPPED, UNDEPLOYED, FAILED, DONE}
+#: States in which a VM takes its share of the capacity of its host, if it has one.
+HOLDS_CAPACITY = frozenset(VmState) - {PENDING, HOLD, STOPPED, UNDEPLOYED, DONE}
 
 #: States in which no operation runs unless a record says so.
 AT_REST = frozenset({PENDING, HOLD, RUNNING, UNKNOWN, SUSPENDED, STOPPED, POWEROFF, UNDEPLOYED, FAILED, DONE})

@@ -157,7 +157,7 @@ def send_leg(turn: Turn, operation: Operation) -> None:
             undo=operation.status is OperationStatus.UNDOING,
         ),
     )
-    if operation.cancel and operation.status is OperationStatus.RUNNING:
+    if operation.cancel and not _is_past_return(operation):
         turn.send(host.host_id, Cancel(operation_id=operation.operation_id))
 
 
@@ -189,8 +189,12 @@ def _fetched(step: object) -> list[tuple[Holder, str]]:
 
 def can_cancel(operation: Operation) -> bool:
     """Return True where there is a way back that nobody has asked for yet."""
-    back = operation.cancel or operation.status is not OperationStatus.RUNNING
-    return not back and not planner.is_cleanup(operation.plan, operation.leg)
+    return not operation.cancel and not _is_past_return(operation)
+
+
+def _is_past_return(operation: Operation) -> bool:
+    """Return True where it is being taken back already, or has done its work and only cleans up."""
+    return operation.status is not OperationStatus.RUNNING or planner.is_cleanup(operation.plan, operation.leg)
 
 
 def cancel(turn: Turn, operation: Operation) -> None:

@@ -84,7 +84,7 @@ def view_of(cluster: Cluster, host: Host) -> HostView:
         unusable_reason="" if usable else shown_state(host),
         total=advertisement.capacity,
         used=used,
-        attributes=host_attributes(host, used, len(vms)),
+        attributes=host_attributes(host, used, len(vms), vms),
         transfer_drivers=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.TRANSFER),
         hypervisors=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.HYPERVISOR),
         datastores={facts.name: facts.free_mib for facts in advertisement.datastores},

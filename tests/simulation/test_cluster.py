@@ -3,13 +3,15 @@
 import os
 
 import pytest
+from tests.simulation.world import Faults, World, vm_records
 
 from innkeeper_plugins.vocabulary import VmState
-from tests.simulation.world import Faults, World, vm_records
 
 SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
 RUNS = int(os.environ.get("INNKEEPER_RUNS", "20"))
-TEMPLATE = 'CPU = 1\nMEMORY = 512\nDISK = [ TYPE = fs, SIZE = 10 ]\nNIC = [ NETWORK = "lan" ]\nCONTEXT = [ NETWORK = "YES" ]\n'
+TEMPLATE = (
+    'CPU = 1\nMEMORY = 512\nDISK = [ TYPE = fs, SIZE = 10 ]\nNIC = [ NETWORK = "lan" ]\nCONTEXT = [ NETWORK = "YES" ]\n'
+)
 QUIET = Faults(0.0, 0.0, 0.01, 0.0, 0.0, 0.0)
 REST = {VmState.PENDING, VmState.HOLD, VmState.RUNNING, VmState.SUSPENDED, VmState.STOPPED, VmState.POWEROFF}
 REST |= {VmState.UNDEPLOYED, VmState.FAILED}
@@ -77,9 +79,7 @@ def check_at_rest(world):
     assert guests == running, f"seed {world.seed}"
     for machine in world.machines.values():
         owners = {int(vm_id) for vm_id in machine.files}
-        homes = {
-            vm_id for vm_id, vm in vm_records(world).items() if machine.host_id in {vm.host_id, vm.sealed_on}
-        }
+        homes = {vm_id for vm_id, vm in vm_records(world).items() if machine.host_id in {vm.host_id, vm.sealed_on}}
         failed = {vm_id for vm_id, state in states.items() if state is VmState.FAILED}
         assert owners <= homes | failed, f"seed {world.seed}: leaked on {machine.name}: {owners - homes}"
 

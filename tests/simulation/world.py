@@ -29,6 +29,7 @@ from innkeeper_hostagent.protocol.messages import (
     Confirm,
     Disown,
     Hello,
+    LegEnded,
     Observed,
     Refused,
     Welcome,
@@ -414,6 +415,8 @@ class Agent:
                 return
             if isinstance(effect, Send):
                 self.tell(effect.message)
+                if isinstance(effect.message, LegEnded):
+                    self.tell(Observed(guests=self.observations(), complete=True))
             elif isinstance(effect, RunStep):
                 self._begin(effect)
             elif isinstance(effect, CancelStep):
@@ -437,7 +440,9 @@ class Agent:
         acted = (run.operation_id, run.leg, run.step.step_id)
         may_fail = not run.undo and acted not in self.machine.done
         if may_fail and self.world.random.random() < self.world.faults.step_failure:
-            return Outcome(ok=False, code="tool_failed", message="the simulated tool failed", argv=("tool",), exit_status=1)
+            return Outcome(
+                ok=False, code="tool_failed", message="the simulated tool failed", argv=("tool",), exit_status=1
+            )
         self.machine.done.add(acted)
         return act(self.world, self.machine, run)
 
@@ -458,7 +463,8 @@ def act(world: World, machine: Machine, run: RunStep) -> Outcome:
             files.update(f"disk.{disk.disk_id}" for disk in vm.disks)
         case verbs.Seal():
             listed = [
-                {"name": name, "sha256": name[0] * 64, "size_bytes": 1, "datastore": "default"} for name in sorted(files)
+                {"name": name, "sha256": name[0] * 64, "size_bytes": 1, "datastore": "default"}
+                for name in sorted(files)
             ]
             result["files"] = msgspec.json.encode(listed).decode()
         case verbs.Mv():

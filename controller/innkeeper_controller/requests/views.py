@@ -263,7 +263,7 @@ def vm_detail(cluster: Cluster, vm: VmRecord) -> VmDetail:
     """Return the VM with all that is known of it."""
     last_id = vm.operation_id or vm.last_operation_id
     last = cluster.operations.get(last_id) if last_id else None
-    cpu_time_s, memory_used_mib = cluster.usage.get(vm.vm_id, (0.0, 0))
+    guest = cluster.observed.get(vm.vm_id)
     return VmDetail(
         **_vm_fields(cluster, vm),  # type: ignore[arg-type]  # one dict for both views
         spec=vm.spec,
@@ -277,8 +277,8 @@ def vm_detail(cluster: Cluster, vm: VmRecord) -> VmDetail:
         operation_id=vm.operation_id,
         last_operation=operation_view(cluster, last) if last else None,
         ended_at_s=vm.ended_at_s,
-        cpu_time_s=cpu_time_s,
-        memory_used_mib=memory_used_mib,
+        cpu_time_s=guest.cpu_time_s if guest else 0.0,
+        memory_used_mib=guest.memory_mib if guest else 0,
     )
 
 

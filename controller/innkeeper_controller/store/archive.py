@@ -97,12 +97,14 @@ class Archive:
         with self._engine.connect() as connection:
             return next(_records(connection, kind, TABLES[kind].c[KINDS[kind].key] == key), None)
 
-    def done_vms(self, *, after: int = -1, limit: int = MAX_PAGE, owner: str = "") -> list[VmRecord]:
-        """Return DONE VMs with higher numbers than ``after``, the lowest first."""
+    def done_vms(self, *, after: int = -1, limit: int = MAX_PAGE, owner: str = "", name: str = "") -> list[VmRecord]:
+        """Return DONE VMs with higher numbers than ``after``, the lowest first; ``name`` is a part of theirs."""
         table = TABLES["vm"]
         conditions = [table.c.state == VmState.DONE.value, table.c.vm_id > after]
         if owner:
             conditions.append(table.c.owner == owner)
+        if name:
+            conditions.append(table.c.name.contains(name, autoescape=True))
         statement = select(table.c[BODY]).where(*conditions).order_by(table.c.vm_id).limit(min(limit, MAX_PAGE))
         with self._engine.connect() as connection:
             return [_vm.decode(body) for body in connection.execute(statement).scalars()]

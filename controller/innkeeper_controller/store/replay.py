@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, select
 
 from innkeeper_controller.cluster import UNFINISHED, Cluster, Key, Put, tell_again
 from innkeeper_controller.records import KINDS, Record
@@ -24,10 +24,10 @@ class Replayed:
     records: dict[tuple[str, Key], Record] = field(default_factory=dict)
 
 
-def replay(engine: Engine) -> Replayed:
+def replay(connection: Connection) -> Replayed:
     """Tell the whole log again."""
     told = Replayed(Cluster())
-    for kind, key, fields in _logged_changes(engine):
+    for kind, key, fields in _logged_changes(connection):
         old = told.records.get((kind, key))
         new = tell_again(kind, old, fields)
         if new is None:
@@ -38,26 +38,27 @@ def replay(engine: Engine) -> Replayed:
     return told
 
 
-def _logged_changes(engine: Engine) -> Iterator[tuple[str, Key, dict[str, object] | None]]:
+def _logged_changes(connection: Connection) -> Iterator[tuple[str, Key, dict[str, object] | None]]:
     statement = select(EVENTS.c.changes).where(EVENTS.c.changes.is_not(None)).order_by(EVENTS.c.seq)
-    with engine.connect() as connection:
-        for text in connection.execute(statement).scalars().yield_per(_ROWS_AT_ONCE):
-            yield from _changes.decode(text)
+    for text in connection.execute(statement).scalars().yield_per(_ROWS_AT_ONCE):
+        yield from _changes.decode(text)
 
 
-def table_differences(engine: Engine, told: Replayed) -> list[str]:
-    """Return a sentence for each record that the tables have otherwise than the log; empty is well."""
+def table_differences(connection: Connection, told: Replayed) -> list[str]:
+    """Return a sentence for each record that the tables have otherwise than the log; empty is well.
+
+    Both have to be read in one transaction.
+    """
     found: list[str] = []
     seen: set[tuple[str, Key]] = set()
-    with engine.connect() as connection:
-        for word, kind in KINDS.items():
-            decode = msgspec.json.Decoder(kind.record).decode
-            table = TABLES[word]
-            for key, body in connection.execute(select(table.c[kind.key], table.c[BODY])).yield_per(_ROWS_AT_ONCE):
-                seen.add((word, key))
-                logged = told.records.get((word, key))
-                if logged != decode(body):
-                    found.append(f"{word} {key}: its table and the log differ{'' if logged else ': the log has none'}")
+    for word, kind in KINDS.items():
+        decode = msgspec.json.Decoder(kind.record).decode
+        table = TABLES[word]
+        for key, body in connection.execute(select(table.c[kind.key], table.c[BODY])).yield_per(_ROWS_AT_ONCE):
+            seen.add((word, key))
+            logged = told.records.get((word, key))
+            if logged != decode(body):
+                found.append(f"{word} {key}: its table and the log differ{'' if logged else ': the log has none'}")
     missing = sorted(told.records.keys() - seen, key=str)
     return found + [f"{word} {key}: the log has it, its table has not" for word, key in missing]
 
