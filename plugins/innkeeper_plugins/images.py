@@ -3,6 +3,7 @@
 It must not convert, move or trust anything: format and sizes are found out here, digests elsewhere.
 """
 
+import importlib
 import os
 import stat
 import sys
@@ -154,6 +155,8 @@ def _matches(descriptor: int) -> list[Any]:  # of FileInspector, which ships no 
 def main(arguments: list[str]) -> None:
     """Examine the image named first, declared as the second says, and print the answer as JSON."""
     path, declared = arguments
+    # Here, so that an installation without it is not taken for an image's fault.
+    importlib.import_module("oslo_utils.imageutils.format_inspector")
     try:
         answer = _Answer(facts=examine(Path(path), DiskFormat(declared) if declared else None))
     except DriverError as error:
@@ -162,6 +165,8 @@ def main(arguments: list[str]) -> None:
         answer = _Answer(refusal=str(bad_image(f"it cannot be read: {error}")))
     except MemoryError:
         answer = _Answer(refusal=str(bad_image("its tables take more memory than any sound image needs")))
+    except Exception as error:  # noqa: BLE001 - whatever an inspection trips over, the image made it
+        answer = _Answer(refusal=str(bad_image(f"its inspection failed: {type(error).__name__}: {error}")))
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 

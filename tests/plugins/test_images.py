@@ -3,7 +3,10 @@
 import os
 import struct
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from innkeeper_plugins import commands, images
 from innkeeper_plugins.errors import DriverError
@@ -53,6 +56,13 @@ def refusal_of(path, declared=None):
     return str(refused.value).removeprefix("the image is refused: ")
 
 
+def verdict_on(path):
+    try:
+        return examine(path, None)
+    except DriverError as error:
+        return error.code
+
+
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "image"
@@ -86,9 +96,10 @@ def test_an_iso_is_raw_since_its_bytes_are_the_disc(file):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"backing_offset": 512, "backing_bytes": 11}, "it has a backing file"),
+        ({"backing_offset": 512, "backing_bytes": 11}, "backing file"),
         ({"incompatible": 1 << 2}, "data_file"),
         ({"incompatible": 1 << 5}, "nknown"),
+        ({"backing_offset": 2**63 + 1, "backing_bytes": 11}, "backing file"),
         ({"incompatible": 1 << 40}, "nknown"),
         ({"incompatible": 1 << 1}, "marked corrupt"),
         ({"version": 1}, "version"),
@@ -107,7 +118,7 @@ def test_a_qcow2_that_is_not_sound_is_refused_with_the_reason(file, fields, reas
     image[512:523] = b"/etc/shadow"
     file.write_bytes(image)
 
-    assert reason.lower() in refusal_of(file).lower().replace("has a backing file", "it has a backing file")
+    assert reason in refusal_of(file)
 
 
 def test_a_disk_larger_than_the_limit_is_refused(file):
@@ -213,6 +224,47 @@ def test_a_child_that_takes_too_much_is_the_image_s_fault(file, monkeypatch):
     with pytest.raises(DriverError, match="more time or memory") as refused:
         inspect(file, None)
     assert refused.value.code == "bad_image"
+
+
+PATCHES = st.lists(st.tuples(st.integers(0, 130), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4)
+TABLE_ENTRIES = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=6)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patches=PATCHES, entries=TABLE_ENTRIES, kept=st.integers(1, END))
+def test_no_damage_to_a_qcow2_gets_more_than_a_refusal(tmp_path, patches, entries, kept):
+    image = qcow2()
+    for offset, patch in patches:
+        image[offset : offset + len(patch)] = patch
+    table = struct.pack(f">{len(entries)}Q", *entries)
+    image[L2_AT : L2_AT + len(table)] = table
+    (tmp_path / "image").write_bytes(image[:kept])
+    verdict = verdict_on(tmp_path / "image")
+
+    assert verdict == "bad_image" or verdict.virtual_size_bytes <= images.VIRTUAL_SIZE_LIMIT_BYTES
+
+
+MAGICS = (b"", b"KDMV", b"# Disk DescriptorFile\n", b"vhdxfile", b"conectix", b"QED\0", b"LUKS\xba\xbe", b"QFI\xfb")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(magic=st.sampled_from(MAGICS), rest=st.binary(max_size=2000), room=st.sampled_from([0, 512, 300_000]))
+def test_no_start_of_a_file_gets_more_than_a_refusal(tmp_path, magic, rest, room):
+    (tmp_path / "image").write_bytes(magic + rest + bytes(room))
+    verdict = verdict_on(tmp_path / "image")
+
+    assert verdict == "bad_image" or verdict.size_bytes == len(magic + rest) + room
+
+
+def test_an_inspector_that_trips_is_the_image_s_fault(file, monkeypatch, capfdbinary):
+    def trip(*_):
+        raise IndexError("in the inspector")
+
+    monkeypatch.setattr(images, "examine", trip)
+    images.main([str(file), ""])
+
+    answer = msgspec.json.decode(capfdbinary.readouterr().out)
+    assert answer == {"refusal": "the image is refused: its inspection failed: IndexError: in the inspector"}
 
 
 @pytest.mark.libvirt

@@ -82,7 +82,7 @@ def parse_header(descriptor: int) -> Header:
         raise bad_image(f"its cluster size 2^{cluster_bits} is outside of what qcow2 allows")
     return Header(
         version=version,
-        backing_file=_backing_file(descriptor, backing_offset, backing_bytes),
+        backing_file=_backing_file(descriptor, backing_offset, backing_bytes, cluster_bits=cluster_bits),
         cluster_bits=cluster_bits,
         virtual_size_bytes=size_bytes,
         encrypted=encryption != 0,
@@ -144,11 +144,11 @@ def bad_image(reason: str) -> DriverError:
     return DriverError(f"the image is refused: {reason}", code="bad_image")
 
 
-def _backing_file(descriptor: int, offset: int, name_bytes: int) -> str:
+def _backing_file(descriptor: int, offset: int, name_bytes: int, *, cluster_bits: int) -> str:
     if offset == 0:
         return ""
-    if name_bytes > BACKING_NAME_LIMIT_BYTES:
-        raise bad_image("the name of its backing file is too long")
+    if name_bytes > BACKING_NAME_LIMIT_BYTES or offset + name_bytes > 1 << cluster_bits:
+        raise bad_image("the name of its backing file is not where it should be")
     return os.pread(descriptor, name_bytes, offset).decode(errors="replace") or "?"
 
 
