@@ -33,6 +33,9 @@ from innkeeper_plugins.vocabulary import HostId, Observation, PowerState, VmId, 
 
 _replace = msgspec.structs.replace
 
+#: Higher than any that a VM reaches: nothing of a VM that is DONE is to stay.
+ANY_GENERATION = 2**31
+
 
 def on_join(turn: Turn, public_key: str, message: Join) -> Joined | Refused:
     """Enrol the host whose token this is under the key that it asked with."""
@@ -171,18 +174,20 @@ def _rest(turn: Turn, vm: VmRecord, state: VmState, why: str) -> None:
 
 
 def _observe_stranger(turn: Turn, host: Host, guest: Observation, vm: VmRecord | None) -> None:
-    """A guest that is not this host's: switch it off if it is certainly over here, else only say so."""
-    moving = vm is not None and (vm.operation_id is not None or host.host_id in {vm.destination_id, vm.sealed_on})
-    if moving:
+    """A guest that is not this host's: have it switched off if it is certainly over here, else only say so."""
+    if vm is not None and (vm.operation_id is not None or host.host_id in {vm.destination_id, vm.sealed_on}):
         return
     over = vm is None and guest.vm_id <= turn.cluster.last_ids.get("vm", -1)
     superseded = vm is not None and guest.generation < vm.spec.generation
     if over or superseded:
-        turn.event("guest.disowned", f"host:{host.host_id}", vm_id=guest.vm_id, generation=guest.generation)
-        turn.send(host.host_id, Disown(vm_id=guest.vm_id, generation=guest.generation))
-    elif guest.power is PowerState.RUNNING and (host.host_id, guest.vm_id) not in turn.cluster.strangers:
+        generation = vm.spec.generation if vm is not None else ANY_GENERATION
+        turn.send(host.host_id, Disown(vm_id=guest.vm_id, generation=generation))
+    elif guest.power is not PowerState.RUNNING:
+        return
+    if (host.host_id, guest.vm_id) not in turn.cluster.strangers:
         turn.cluster.strangers.add((host.host_id, guest.vm_id))
-        turn.event("guest.foreign", f"host:{host.host_id}", vm_id=guest.vm_id, generation=guest.generation)
+        what = "guest.disowned" if over or superseded else "guest.foreign"
+        turn.event(what, f"host:{host.host_id}", vm_id=guest.vm_id, generation=guest.generation)
 
 
 def on_images_changed(turn: Turn, host: Host, message: ImagesChanged) -> None:

@@ -1,5 +1,9 @@
-"""Writes ``docs/lifecycle.md`` from the lifecycle table: ``python -m innkeeper_controller.lifecycle_page > docs/lifecycle.md``."""
+"""Writes ``docs/lifecycle.md`` from the lifecycle table.
 
+``python -m innkeeper_controller.lifecycle_page > docs/lifecycle.md``
+"""
+
+import itertools
 import sys
 
 from innkeeper_controller.lifecycle import CORRECTIONS, MOVES, ROUTES
@@ -15,7 +19,7 @@ An operation that fails and was taken back leaves the VM where it was, unless it
 
 def page() -> str:
     """Return the whole page as Markdown."""
-    return "\n".join((_HEAD, _diagram(), _operations(), _moves(), _corrections()))
+    return f"{_HEAD}\n{_diagram()}\n{_operations()}\n{_moves()}\n{_corrections()}"
 
 
 def _edges() -> list[tuple[str, str, str]]:
@@ -24,7 +28,7 @@ def _edges() -> list[tuple[str, str, str]]:
         for way in ways:
             for origin in sorted(way.origins):
                 stops = [origin, *way.through, way.to or origin]
-                for here, there in zip(stops, stops[1:], strict=False):
+                for here, there in itertools.pairwise(stops):
                     if here is not there:
                         edges[here.value, there.value, kind.value] = None
     for (state, request), to in MOVES.items():

@@ -156,8 +156,8 @@ DRAIN_RETRY_S = 60.0
 
 def explain(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, object]:
     """Return the fields of ``requests.vms.Why`` that say why the VM is where it is."""
-    if vm.state is VmState.PENDING:
-        return _explain_pending(turn, vm)
+    if vm.state in {VmState.PENDING, VmState.HOLD}:
+        return _explain_waiting(turn, vm)
     if operation is not None and vm.operation_id is not None:
         return _explain_operation(turn, vm, operation)
     if vm.state is VmState.FAILED:
@@ -165,14 +165,18 @@ def explain(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, 
     return _explain_rest(turn, vm, operation)
 
 
-def _explain_pending(turn: Turn, vm: VmRecord) -> dict[str, object]:
+def _explain_waiting(turn: Turn, vm: VmRecord) -> dict[str, object]:
     hosts = list(turn.cluster.hosts.values())
-    position = list(turn.cluster.pending).index(vm.vm_id) + 1
+    held = vm.state is VmState.HOLD
+    position = 0 if held else list(turn.cluster.pending).index(vm.vm_id) + 1
     if not hosts:
         return {"reason": "There is no host yet.", "advice": "Add one: inn host add NAME.", "queue_position": position}
     found = verdicts(demand_of(vm), [view_of(turn.cluster, host) for host in hosts])
     fitting = [each for each in found.hosts if each.fits]
-    if turn.settings.scheduler == "none":
+    if held:
+        reason = f"It is held; {len(fitting)} of {len(hosts)} hosts could take it."
+        advice = f"Give it to the scheduler: inn vm release {vm.vm_id}; or choose: inn vm deploy {vm.vm_id} HOST."
+    elif turn.settings.scheduler == "none":
         reason = f"The scheduler is off; {len(fitting)} of {len(hosts)} hosts could take the VM."
         advice = f"Deploy it by hand: inn vm deploy {vm.vm_id} HOST."
     elif fitting:
@@ -237,8 +241,6 @@ def _explain_failed(vm: VmRecord, operation: Operation | None) -> dict[str, obje
 
 
 def _explain_rest(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, object]:
-    if vm.state is VmState.HOLD:
-        return {"reason": "It is held.", "advice": f"inn vm release {vm.vm_id}, or inn vm deploy {vm.vm_id} HOST."}
     host = turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None
     where = f" on host {host.name}" if host else ""
     reason = f"It is {vm.state}{where}."

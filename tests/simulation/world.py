@@ -9,9 +9,10 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
+from tests.simulation.machine import Machine, act
 
 from innkeeper_controller import verify
 from innkeeper_controller.cluster import Cluster, Put, changed_fields, tell_again
@@ -34,12 +35,7 @@ from innkeeper_hostagent.protocol.messages import (
     Refused,
     Welcome,
 )
-from innkeeper_hostagent.protocol.wire import (
-    decode_agent_message,
-    decode_controller_message,
-    encode,
-)
-from innkeeper_plugins import steps as verbs
+from innkeeper_hostagent.protocol.wire import decode_agent_message, decode_controller_message, encode
 from innkeeper_plugins.vocabulary import (
     Advertisement,
     Capacity,
@@ -72,27 +68,6 @@ class Faults:
     #: Crashes a minute.
     controller_crashes: float = 1.0
     agent_crashes: float = 2.0
-
-
-@dataclass(slots=True)
-class Guest:
-    """A guest as its hypervisor has it."""
-
-    generation: int
-    power: PowerState = PowerState.RUNNING
-
-
-@dataclass(slots=True)
-class Machine:
-    """What survives an agent's crash: its journal, its hypervisor's guests, its files, the images it holds."""
-
-    host_id: HostId
-    name: str
-    journal: list[object] = field(default_factory=list)
-    guests: dict[VmId, Guest] = field(default_factory=dict)
-    files: dict[VmId, set[str]] = field(default_factory=dict)
-    #: Steps whose work was done, whether or not the agent lived to write it down.
-    done: set[tuple[object, int, int]] = field(default_factory=set)
 
 
 class World:
@@ -226,7 +201,7 @@ class Controller:
 
     def _born(self) -> Reactor:
         settings = Settings(cluster_id="6ba7b810-9dad-11d1-80b4-00c04fd430c8", unknown_after_s=5.0, shutdown_grace_s=5)
-        return Reactor(rebuilt(self.world.durable, self.world.last_ids), settings, lambda count: bytes(count))
+        return Reactor(rebuilt(self.world.durable, self.world.last_ids), settings, bytes)
 
     def crash(self) -> None:
         """Lose everything that is not durable, and start again."""
@@ -444,70 +419,7 @@ class Agent:
                 ok=False, code="tool_failed", message="the simulated tool failed", argv=("tool",), exit_status=1
             )
         self.machine.done.add(acted)
-        return act(self.world, self.machine, run)
-
-
-def act(world: World, machine: Machine, run: RunStep) -> Outcome:
-    """Do what the step says to the machine's guests and files, as idempotently as a driver has to."""
-    step, vm = run.step, run.vm
-    assert vm is not None
-    files = machine.files.setdefault(vm.vm_id, set())
-    guest = machine.guests.get(vm.vm_id)
-    result: dict[str, str | int | float] = {}
-    match step:
-        case verbs.Clone() | verbs.MkImage() | verbs.MkSwap() | verbs.Ln():
-            files.add(f"disk.{step.disk_id}")
-        case verbs.Context():
-            files.add("context.iso")
-        case verbs.Premigrate():
-            files.update(f"disk.{disk.disk_id}" for disk in vm.disks)
-        case verbs.Seal():
-            listed = [
-                {"name": name, "sha256": name[0] * 64, "size_bytes": 1, "datastore": "default"}
-                for name in sorted(files)
-            ]
-            result["files"] = msgspec.json.encode(listed).decode()
-        case verbs.Mv():
-            files.add(step.file.name)
-        case verbs.Delete(disk_id=None) | verbs.Postmigrate():
-            machine.files.pop(vm.vm_id, None)
-        case verbs.Delete():
-            files.discard(f"disk.{step.disk_id}")
-        case verbs.Deploy():
-            if guest is not None and guest.power is PowerState.RUNNING and guest.generation < vm.generation:
-                return Outcome(ok=False, code="refused", message="an older guest runs")
-            if not {f"disk.{d.disk_id}" for d in vm.disks} <= files:
-                return Outcome(ok=False, code="no_disk", message="a disk is missing")
-            machine.guests[vm.vm_id] = Guest(vm.generation)
-            result["deploy_id"] = f"inn-{vm.vm_id}"
-        case verbs.Restore():
-            if guest is None or guest.power is not PowerState.RUNNING:
-                if "checkpoint" not in files:
-                    return Outcome(ok=False, code="no_checkpoint", message="there is no checkpoint")
-                machine.guests[vm.vm_id] = Guest(vm.generation)
-            files.discard("checkpoint")
-            result["deploy_id"] = f"inn-{vm.vm_id}"
-        case verbs.Save():
-            if "checkpoint" not in files:
-                if guest is None or guest.power is not PowerState.RUNNING:
-                    return Outcome(ok=False, code="guest_missing", message="it does not run")
-                files.add("checkpoint")
-            machine.guests.pop(vm.vm_id, None)
-        case verbs.Shutdown():
-            if guest is not None:
-                guest.power = PowerState.OFF
-        case verbs.Cancel():
-            machine.guests.pop(vm.vm_id, None)
-        case verbs.Migrate():
-            target = next(m for m in world.machines.values() if step.destination_uri == f"sim://{m.name}")
-            if guest is not None and guest.power is PowerState.RUNNING:
-                target.guests[vm.vm_id] = Guest(vm.generation)
-                del machine.guests[vm.vm_id]
-            elif vm.vm_id not in target.guests:
-                return Outcome(ok=False, code="guest_missing", message="it does not run")
-    if not machine.files.get(vm.vm_id):
-        machine.files.pop(vm.vm_id, None)
-    return Outcome(ok=True, result=result)
+        return act(self.world.machines, self.machine, run)
 
 
 def vm_records(world: World) -> dict[int, VmRecord]:
