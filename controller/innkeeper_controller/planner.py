@@ -147,7 +147,7 @@ def _context(vm: Vm, phase: VmState) -> list[Step]:
 
 
 def _drivers(vm: Vm) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(disk.driver for disk in vm.disks))
+    return tuple(dict.fromkeys([*(disk.driver for disk in vm.disks), vm.driver]))
 
 
 def _delete_all(vm: Vm, phase: VmState) -> list[Step]:
