@@ -39,9 +39,8 @@ class Executor:
 
     def on_carry_out(self, request: CarryOut, now_s: float) -> Reaction:
         """Take a leg on, refuse it, or answer what was answered before."""
-        key = (request.operation_id, request.leg, request.undo)
-        if key in self.ledger.legs or key in self.ledger.refused:
-            answer = self.ledger.answer(key)
+        if self.knows(request):
+            answer = self.ledger.answer((request.operation_id, request.leg, request.undo))
             return Reaction(effects=(Send(message=answer),)) if answer else Reaction()
         draft = Draft(self.ledger)
         if reason := self._refusal(request):
@@ -49,6 +48,11 @@ class Executor:
         else:
             self._accept(draft, request, now_s)
         return draft.reaction()
+
+    def knows(self, request: CarryOut) -> bool:
+        """Whether that leg has been taken on or refused before."""
+        key = (request.operation_id, request.leg, request.undo)
+        return key in self.ledger.legs or key in self.ledger.refused
 
     def on_cancel(self, operation_id: OperationId, now_s: float) -> Reaction:
         """Stop the operation's leg where there is a way back; anything else is left as it is."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from innkeeper_hostagent.acts import Act
-from innkeeper_hostagent.protocol import bulk
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.vocabulary import Digest, Holder
@@ -19,8 +18,8 @@ class Fetcher:
     timeout_s: float
     #: None for all that the network gives.
     rate_limit_bytes_s: int | None = None
-    #: As ``bulk.fetch``.
-    carry: Callable[..., None] = bulk.fetch
+    #: ``protocol.bulk.fetch``, or what stands for it.
+    carry: Callable[..., None]
 
     def fetch(self, digest: Digest, size_bytes: int, holders: Sequence[Holder], target: Path, act: Act) -> None:
         """Bring the bytes to ``target``, every one of them verified; what an earlier try brought is used.

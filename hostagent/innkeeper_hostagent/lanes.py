@@ -4,6 +4,8 @@ The threads are daemons: a driver that hangs must not keep the agent from ending
 journal knows what was under way.
 """
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -51,3 +53,9 @@ class Lane:
             job()
             with self._lock:
                 self._idle += 1
+
+
+def tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *values: object) -> None:
+    """Call back on the loop's thread, from any thread; nothing where the loop has ended meanwhile."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, *values)

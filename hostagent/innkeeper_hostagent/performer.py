@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -50,6 +50,11 @@ _BOOTS: Final = frozenset({steps.Deploy, steps.Restore})
 _CHANGING: Final = frozenset({steps.Deploy, steps.Restore, steps.Delete, steps.Postmigrate})
 
 
+#: Told of a step's end, and of a long step's progress (done and total bytes), in the step's thread.
+Ended: TypeAlias = Callable[[RunStep, Outcome], None]
+Progressed: TypeAlias = Callable[[RunStep, int, int], None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
     """What steps are carried out with."""
@@ -69,8 +74,8 @@ class Performer:
         equipment: Equipment,
         limits: LimitsConfig,
         *,
-        ended: Callable[[RunStep, Outcome], None],
-        progressed: Callable[[RunStep, int, int], None],
+        ended: Ended,
+        progressed: Progressed,
     ) -> None:
         """Start nothing yet.
 
@@ -127,8 +132,15 @@ class Performer:
             spare_shared=act.run.spare_shared,
         )
 
-    def close(self) -> None:
-        """Take nothing more on; steps that run are left to themselves, and to the journal."""
+    @property
+    def working_count(self) -> int:
+        """How many steps run or wait for their lane."""
+        return len(self._acts)
+
+    def stop(self) -> None:
+        """Take nothing more on, and tell what runs to stop."""
+        for act in self._acts.values():
+            act.cancel()
         for lane in (self._transfers, self._boots, self._others):
             lane.close()
 

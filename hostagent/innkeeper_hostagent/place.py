@@ -25,6 +25,11 @@ class Datastore:
     #: Other hosts see the same files.
     shared: bool = False
 
+    @property
+    def vms_dir(self) -> Path:
+        """The directory that holds one directory a VM."""
+        return self.path / _VMS
+
     def vm_dir(self, vm_id: int) -> Path:
         """Return where a VM's files are, whether there are any or not."""
         return self.path / _VMS / str(vm_id)

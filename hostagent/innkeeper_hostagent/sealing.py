@@ -107,7 +107,7 @@ def to_result(files: Iterable[SealedFile]) -> str:
 
 
 def _remembered(datastore: Datastore) -> Iterator[tuple[int, tuple[SealedFile, ...]]]:
-    for path in datastore.vm_dir(0).parent.glob(f"*/{SEALED_FILE}"):
+    for path in datastore.vms_dir.glob(f"*/{SEALED_FILE}"):
         if path.parent.name.isdigit():
             try:
                 yield int(path.parent.name), msgspec.json.decode(path.read_bytes(), type=tuple[SealedFile, ...])

@@ -1,0 +1,91 @@
+"""The command ``inn-agent``: what a person types, and what systemd starts.
+
+Nothing heavy is imported before a command needs it: help and mistakes are answered at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from innkeeper_hostagent.config import Config
+
+_DEFAULT_CONFIG = "/etc/innkeeper/agent.toml"
+_JOIN_TIMEOUT_S = 30.0
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=_DEFAULT_CONFIG,
+    show_default=True,
+    help="The agent's configuration; a file that does not exist is an empty one.",
+)
+@click.version_option(package_name="innkeeper")
+@click.pass_context
+def main(context: click.Context, config_path: Path) -> None:
+    """Run the virtual machines of this host for an Innkeeper controller."""
+    context.obj = config_path
+
+
+@main.command()
+@click.argument("token")
+@click.option("--name", default="", help="Name to tell the controller; by default this machine's host name.")
+@click.option("--replace", is_flag=True, help="Leave the controller that this host belongs to now.")
+@click.pass_obj
+def join(config_path: Path, token: str, name: str, replace: bool) -> None:  # noqa: FBT001 - as click calls it
+    """Enrol this host with the TOKEN that `inn host add` printed."""
+    from innkeeper_hostagent import enrolment
+    from innkeeper_plugins.errors import InnkeeperError
+
+    config = _config(config_path)
+    try:
+        membership = enrolment.enrol(config.state_dir, token, name, replace=replace, timeout_s=_JOIN_TIMEOUT_S)
+    except (InnkeeperError, OSError) as error:
+        _fail(str(error))
+    click.echo(f"This host is {membership.host_name} of the controller at {membership.endpoint}.")
+    click.echo("Next: `inn-agent check`, then `systemctl enable --now inn-agent` (or `inn-agent run`).")
+
+
+@main.command()
+@click.pass_obj
+def run(config_path: Path) -> None:
+    """Run the agent until it is told to end; guests run on."""
+    from innkeeper_hostagent import daemon
+
+    daemon.run(_config(config_path))
+
+
+@main.command()
+@click.pass_obj
+def check(config_path: Path) -> None:
+    """Say what this host lacks, each with the command that mends it."""
+    from innkeeper_hostagent import check as checking
+    from innkeeper_plugins.registry import Registry
+
+    lacking = False
+    for finding in checking.findings(_config(config_path), Registry.load()):
+        mark = "ok  " if finding.ok else "LACK" if finding.needed else "note"
+        click.echo(f"{mark}  {finding.what}" + (f": {finding.problem}" if finding.problem else ""))
+        if finding.mend and not finding.ok:
+            click.echo(f"      mend: {finding.mend}")
+        lacking = lacking or (finding.needed and not finding.ok)
+    sys.exit(1 if lacking else 0)
+
+
+def _config(path: Path) -> "Config":
+    from innkeeper_hostagent.config import ConfigError, load
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"inn-agent: {message}", err=True)
+    sys.exit(1)

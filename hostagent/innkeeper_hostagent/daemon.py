@@ -1,0 +1,76 @@
+"""The agent as a process: its loop, its signals, its log and its service manager."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+import structlog
+
+from innkeeper_hostagent import logs
+from innkeeper_hostagent.agent import VERSION, Agent
+from innkeeper_hostagent.config import Config
+from innkeeper_hostagent.notify import Notifier
+from innkeeper_plugins.errors import InnkeeperError
+from innkeeper_plugins.registry import Registry
+
+_log = structlog.get_logger("innkeeper.agent")
+
+_FAILED = 1
+
+
+def run(config: Config) -> None:
+    """Run the agent until it is told to end, then end the process: 0 when that was asked for, 1 after a failure."""
+    logs.configure(config.log)
+    try:
+        status = asyncio.run(_run(config))
+    except (InnkeeperError, OSError) as error:
+        _log.error("cannot_start", error=str(error))
+        status = _FAILED
+    sys.stderr.flush()
+    sys.stdout.flush()
+    # Drivers and libraries may have threads that hang; the journal knows what was under way, and guests run on.
+    os._exit(status)
+
+
+async def _run(config: Config) -> int:
+    loop = asyncio.get_running_loop()
+    registry = Registry.load()
+    for problem in registry.problems:
+        _log.warning("plugin_left_out", plugin=problem.plugin, reason=problem.reason)
+    notifier = Notifier()
+    agent = Agent(config, registry=registry, loop=loop)
+    ending = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    agent.start()
+    _log.info("started", version=VERSION, host=agent.membership.host_name, controller=agent.membership.endpoint)
+    notifier.tell("READY=1", f"STATUS=serving {agent.membership.endpoint}")
+    watchdog = asyncio.create_task(_keep_alive(notifier))
+    failure = await _first_of(ending, agent.failure)
+    notifier.tell("STOPPING=1")
+    watchdog.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watchdog
+    await agent.stop("stopped" if failure is None else "failed")
+    if failure is not None:
+        _log.error("failed", error=str(failure))
+        return _FAILED
+    _log.info("stopped")
+    return 0
+
+
+async def _first_of(ending: asyncio.Event, failure: asyncio.Future[Exception]) -> Exception | None:
+    """Return what failed; None when the end was asked for."""
+    asked = asyncio.ensure_future(ending.wait())
+    await asyncio.wait((asked, failure), return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    return failure.result() if failure.done() else None
+
+
+async def _keep_alive(notifier: Notifier) -> None:
+    """Tell the watchdog that the loop turns, as often as it wants to hear it."""
+    while notifier.watchdog_interval_s is not None:
+        notifier.tell("WATCHDOG=1")
+        await asyncio.sleep(notifier.watchdog_interval_s)

@@ -1,0 +1,55 @@
+"""Enrols this host with a controller: makes its keys, shows the token, remembers whom it belongs to. Twice is fine."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+from innkeeper_hostagent import identity
+from innkeeper_hostagent.identity import Membership, NotJoinedError
+from innkeeper_hostagent.protocol import join, link
+from innkeeper_hostagent.protocol.messages import Joined
+from innkeeper_plugins.errors import InnkeeperError
+
+
+class AlreadyJoinedError(InnkeeperError):
+    """The host belongs to another controller; the operator must say that it shall leave it. Nothing has changed."""
+
+
+def enrol(state_dir: Path, token_text: str, name: str, *, replace: bool, timeout_s: float) -> Membership:
+    """Join the controller that the token names.
+
+    Args:
+        state_dir: Where keys and membership are kept.
+        token_text: As ``inn host add`` printed it.
+        name: What to call this host; empty for the machine's own name.
+        replace: Leave another controller for this one.
+        timeout_s: How long to wait for the controller.
+
+    Raises:
+        JoinTokenError: the token is none.
+        JoinRefusedError: the controller does not take this host, or cannot be reached.
+        AlreadyJoinedError: it belongs to another one.
+        OSError: the state directory cannot be used.
+    """
+    token = join.parse(token_text)
+    old = _membership(state_dir)
+    if old is not None and old.controller_public_key != token.controller_public_key and not replace:
+        raise AlreadyJoinedError(
+            f"this host is {old.host_name} of the controller at {old.endpoint}; add --replace to leave that one"
+        )
+    keys = identity.keys(state_dir)
+    joined: Joined = asyncio.run(link.join(token, name or socket.gethostname(), keys, timeout_s))
+    membership = Membership(
+        endpoint=token.endpoint,
+        controller_public_key=token.controller_public_key,
+        host_name=joined.host_name,
+    )
+    identity.save(state_dir, membership)
+    return membership
+
+
+def _membership(state_dir: Path) -> Membership | None:
+    try:
+        return identity.load(state_dir)
+    except NotJoinedError:
+        return None
