@@ -166,3 +166,20 @@ def _join(left: Requirement, sign: str, right: Requirement, *, same: bool) -> Re
     """Return both joined; a run of the ``same`` sign stays one tree, so that a long one is not a deep one."""
     kind = Every if sign == "&" else Some
     return kind(parts=(*left.parts, right) if same and isinstance(left, Every | Some) else (left, right))
+
+
+def mixes_signs(text: str) -> bool:
+    """Say whether ``&`` and ``|`` stand side by side without parentheses in a text that parses."""
+    signs: list[set[str]] = [set()]
+    for token in tokens_of(text):
+        if token.kind is not Kind.SIGN:
+            continue
+        if token.text == "(":
+            signs.append(set())
+        elif token.text == ")":
+            signs.pop()
+        elif token.text in "&|":
+            signs[-1].add(token.text)
+            if len(signs[-1]) > 1:
+                return True
+    return False

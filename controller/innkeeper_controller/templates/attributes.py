@@ -26,7 +26,10 @@ _MAX_SHOWN = 80
 
 
 class Pair(Value):
-    """One ``KEY = value`` of a vector; places are counted from 1, 0 where there is none."""
+    """One ``KEY = value`` of a vector; places are counted from 1, 0 where there is none.
+
+    A value's place is that of its first character, inside quotes.
+    """
 
     #: In upper case.
     key: str

@@ -84,6 +84,9 @@ class Scanner:
         line = bisect.bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
+    def _is_quote(self, offset: int) -> bool:
+        return self.text.startswith('"', offset)
+
     def _skip(self, pattern: re.Pattern[str]) -> bool:
         """Step over what the pattern matches; True while there is text left."""
         match = pattern.match(self.text, self.at)
@@ -120,7 +123,7 @@ class Scanner:
         value = self._vector(name) if self._peek() == "[" else self._value(name, in_vector=False)
         self._count += 1
         line, column = self._place(start)
-        value_line, value_column = self._place(value_at)
+        value_line, value_column = self._place(value_at + self._is_quote(value_at))
         return Attribute(
             name=name, value=value, line=line, column=column, value_line=value_line, value_column=value_column
         )
@@ -271,7 +274,7 @@ class Scanner:
         if self._count > MAX_ATTRIBUTES:
             raise _BrokenError(start, too_many_mistake(1, 1).message, resume=len(self.text))
         line, column = self._place(start)
-        value_line, value_column = self._place(value_at)
+        value_line, value_column = self._place(value_at + self._is_quote(value_at))
         return Pair(key=key, value=value, line=line, column=column, value_line=value_line, value_column=value_column)
 
     def _not_a_pair(self, name: str, opened: int, gap: int | None) -> _BrokenError:

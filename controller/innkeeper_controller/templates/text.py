@@ -31,6 +31,15 @@ def render(attributes: Iterable[Attribute]) -> str:
     return "".join(f"{each.name} = {render_value(each.value)}\n" for each in attributes)
 
 
+def shown_vector(pairs: Iterable[Pair]) -> str:
+    """Return a vector as people read it; unlike ``render`` it takes any value, and may not parse to the same."""
+    return f"[ {', '.join(f'{pair.key} = {_quoted(pair.value)}' for pair in pairs)} ]"
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace('"', '\\"') + '"'
+
+
 def render_value(value: str | tuple[Pair, ...]) -> str:
     """Return one value in text syntax, quoted; a vector in brackets.
 
@@ -41,7 +50,7 @@ def render_value(value: str | tuple[Pair, ...]) -> str:
         pairs = ", ".join(f"{pair.key} = {render_value(pair.value)}" for pair in value)
         return f"[ {pairs} ]" if pairs else "[ ]"
     if not value.endswith("\\"):
-        return '"' + value.replace('"', '\\"') + '"'
+        return _quoted(value)
     if _BARE.fullmatch(value) and not value.startswith('"'):
         return value
     raise ValueError(f"text syntax cannot write a value that ends in a backslash: {value!r}")

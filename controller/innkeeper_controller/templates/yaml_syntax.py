@@ -76,6 +76,12 @@ def _place(event: Event) -> tuple[int, int]:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
+def _value_place(event: Event) -> tuple[int, int]:
+    """Return the place of a value's first character, inside quotes."""
+    line, column = _place(event)
+    return line, column + (getattr(event, "style", None) in {"'", '"'})
+
+
 def _mistake(event: Event, message: str, *, field: str = "") -> Mistake:
     line, column = _place(event)
     return Mistake(message=message, field=field, line=line, column=column)
@@ -166,7 +172,7 @@ class _Reader:
         if value.items is not None:
             self.mistakes.append(_mistake(value.event, f"{name} has a list inside a list.", field=name))
             return
-        (line, column), (value_line, value_column) = _place(place.event), _place(value.event)
+        (line, column), (value_line, value_column) = _place(place.event), _value_place(value.event)
         self.attributes.append(
             Attribute(
                 name=name,
@@ -192,7 +198,7 @@ class _Reader:
         return tuple(found.values())
 
     def _pair(self, key: str, key_node: _Node, value: _Node) -> Pair:
-        (line, column), (value_line, value_column) = _place(key_node.event), _place(value.event)
+        (line, column), (value_line, value_column) = _place(key_node.event), _value_place(value.event)
         text = self._text(key, value)
         return Pair(key=key, value=text, line=line, column=column, value_line=value_line, value_column=value_column)
 

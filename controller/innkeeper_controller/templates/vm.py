@@ -1,0 +1,167 @@
+"""What a template of a VM asks for: typed, complete in itself, with names of things that are looked up elsewhere.
+
+Every mistake is told at once; what is allowed but may surprise comes as a remark.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from innkeeper_controller.expressions.names import KNOWN
+from innkeeper_controller.templates import syntax
+from innkeeper_controller.templates.attributes import Attribute
+from innkeeper_controller.templates.errors import TemplateError, in_order
+from innkeeper_controller.templates.parts import (
+    BootTemplate,
+    DiskTemplate,
+    NicTemplate,
+    boot_of,
+    context_of,
+    disks_of,
+    features_of,
+    graphics_of,
+    nics_of,
+)
+from innkeeper_controller.templates.placement import rank_of, requirements_of
+from innkeeper_controller.templates.syntax import Syntax
+from innkeeper_controller.templates.text import shown_vector
+from innkeeper_controller.templates.validation import Checked, check
+from innkeeper_controller.templates.vocabulary import VM
+from innkeeper_controller.turn import Mistake
+from innkeeper_plugins.vocabulary import Graphics, Value
+
+__all__ = ["DiskTemplate", "NicTemplate", "VmTemplate", "read_vm_template", "vm_template", "with_overrides"]
+
+#: OpenNebula's names of hypervisors that our driver runs.
+_DRIVER_OF = {"kvm": "libvirt", "qemu": "libvirt"}
+
+
+class VmTemplate(Value):
+    """A VM as its author wants it."""
+
+    memory_mib: int
+    #: Empty where the controller is to choose.
+    name: str = ""
+    cpu_cores: float = 1.0
+    vcpus: int = 1
+    disks: tuple[DiskTemplate, ...] = ()
+    nics: tuple[NicTemplate, ...] = ()
+    boot: BootTemplate = BootTemplate()
+    #: Not expanded yet; see ``context.expand``.
+    context: dict[str, str] = {}
+    graphics: Graphics | None = None
+    cpu_model: str = ""
+    #: ``{ACPI: yes}``
+    features: dict[str, str] = {}
+    #: Hypervisor driver; empty for any.
+    hypervisor: str = ""
+    #: Expressions that are known to parse; empty for none.
+    requirements: str = ""
+    rank: str = ""
+    #: What is kept but not acted on, as it was written; a repeated one has a line for each.
+    attributes: dict[str, str] = {}
+    #: What the author should know although nothing is wrong: defaults taken, attributes without effect.
+    remarks: tuple[Mistake, ...] = ()
+
+
+def vm_template(attributes: Sequence[Attribute], *, host_attributes: Collection[str] = KNOWN) -> VmTemplate:
+    """Return what the attributes ask for.
+
+    Args:
+        attributes: As parsed.
+        host_attributes: What requirements and ranks may ask of hosts; others are remarked on, or are mistakes where
+            one of these was probably meant.
+
+    Raises:
+        TemplateError: with every mistake.
+    """
+    checked = check(attributes, VM, "VM", keeps_others=True)
+    template = _built(checked, host_attributes)
+    if checked.findings.mistakes:
+        raise TemplateError(checked.findings.mistakes)
+    return template
+
+
+def read_vm_template(
+    text: str,
+    syntax_of_text: Syntax | None = None,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    host_attributes: Collection[str] = KNOWN,
+) -> VmTemplate:
+    """Return what a text asks for; mistakes of syntax and of vocabulary are told together.
+
+    Args:
+        text: The template.
+        syntax_of_text: What it is in; None to go by how it begins.
+        overrides: See ``with_overrides``.
+        host_attributes: See ``vm_template``.
+
+    Raises:
+        TemplateError: with every mistake.
+    """
+    parsed = syntax.scan(text, syntax_of_text)
+    attributes = with_overrides(parsed.attributes, overrides or {})
+    try:
+        template = vm_template(attributes, host_attributes=host_attributes)
+    except TemplateError as error:
+        # What seems to be missing may stand in a line that was not understood.
+        placed = (each for each in error.mistakes if each.line or not parsed.mistakes)
+        raise TemplateError((*parsed.mistakes, *placed)) from error
+    if parsed.mistakes:
+        raise TemplateError(parsed.mistakes)
+    return template
+
+
+def with_overrides(attributes: Sequence[Attribute], overrides: Mapping[str, str]) -> tuple[Attribute, ...]:
+    """Return the attributes with some top-level ones set anew: each replaces all of its name.
+
+    Args:
+        attributes: As parsed.
+        overrides: ``{MEMORY: "256"}``; names in any case.
+    """
+    wanted = {name.upper(): value for name, value in overrides.items()}
+    kept = tuple(each for each in attributes if each.name not in wanted)
+    return (*kept, *(Attribute(name=name, value=value) for name, value in wanted.items()))
+
+
+def _built(checked: Checked, host_attributes: Collection[str]) -> VmTemplate:
+    top, findings = checked.top, checked.findings
+    disks, nics = disks_of(checked), nics_of(checked)
+    _remark_on_processors(checked)
+    hypervisor = top.text("HYPERVISOR")
+    return VmTemplate(
+        name=top.text("NAME"),
+        cpu_cores=top.number("CPU", 1.0),
+        vcpus=top.integer("VCPU", 1),
+        memory_mib=top.integer("MEMORY"),
+        disks=disks,
+        nics=nics,
+        boot=boot_of(checked, disks=len(disks), nics=len(nics)),
+        context=context_of(checked),
+        graphics=graphics_of(checked),
+        cpu_model=checked.only("CPU_MODEL").text("MODEL"),
+        features=features_of(checked),
+        hypervisor=_DRIVER_OF.get(hypervisor, hypervisor),
+        requirements=requirements_of(checked, host_attributes),
+        rank=rank_of(checked, host_attributes),
+        attributes=kept_as_text(checked.others),
+        remarks=in_order(findings.remarks),
+    )
+
+
+def _remark_on_processors(checked: Checked) -> None:
+    top = checked.top
+    if "CPU" not in top.entries:
+        checked.findings.remark((0, 0), "CPU", "CPU is not given; 1 core is set aside for the VM.")
+    cpu_cores, vcpus = top.number("CPU", 1.0), top.integer("VCPU", 1)
+    if cpu_cores > vcpus:
+        text = f"{cpu_cores:g} cores are set aside, but the guest sees {vcpus} of them; VCPU says how many it sees."
+        checked.findings.remark(top.place("CPU"), "CPU", text)
+
+
+def kept_as_text(attributes: Sequence[Attribute]) -> dict[str, str]:
+    """Return attributes by name, vectors as text; a repeated one has a line for each."""
+    found: dict[str, str] = {}
+    for each in attributes:
+        text = each.value if isinstance(each.value, str) else shown_vector(each.value)
+        found[each.name] = f"{found[each.name]}\n{text}" if each.name in found else text
+    return found

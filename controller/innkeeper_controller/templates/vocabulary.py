@@ -1,0 +1,304 @@
+"""Every attribute that a template may have: one table, from which validation, suggestions, reference and schema come.
+
+Adding an attribute: its row here; nothing else has to know its name but the module that uses its value.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What the value of an attribute is."""
+
+    INTEGER = "whole number"
+    NUMBER = "number"
+    BOOLEAN = "yes or no"
+    TEXT = "text"
+    CHOICE = "one of"
+    IP = "IPv4 address"
+    MAC = "MAC address"
+    REQUIREMENTS = "requirement expression"
+    RANK = "rank expression"
+    VECTOR = "vector"
+
+
+class Use(StrEnum):
+    """What becomes of an attribute."""
+
+    ACTS = "acts"
+    #: Kept for people and programs, as it was meant.
+    KEPT = "kept"
+    #: Kept, but what it asks for is not done yet: the author is told so.
+    NO_EFFECT = "no effect yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One attribute, or one key of a vector."""
+
+    name: str
+    kind: Kind
+    #: One sentence.
+    says: str
+    #: A value as it would be written in text syntax, without quotes.
+    example: str = ""
+    use: Use = Use.ACTS
+    required: bool = False
+    #: What is taken where it is not given; only told, the reader of the value decides.
+    default: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    #: ``MB``, for numbers with one.
+    unit: str = ""
+    #: In the spelling that the value gets; any case is accepted.
+    choices: tuple[str, ...] = ()
+    #: A text has to match it whole; with words for it.
+    pattern: str = ""
+    pattern_says: str = ""
+    #: Keys of a vector; None where it may have any.
+    keys: tuple["Field", ...] | None = ()
+    #: True where it may stand several times.
+    repeats: bool = False
+
+
+def _field(kind: Kind, name: str, says: str, example: str = "", **more: Any) -> Field:  # noqa: ANN401 - as Field has them
+    return Field(name=name, kind=kind, says=says, example=example, **more)
+
+
+def _text(name: str, says: str, example: str = "", **more: Any) -> Field:  # noqa: ANN401 - as Field has them
+    return _field(Kind.TEXT, name, says, example, **more)
+
+
+def _integer(name: str, says: str, example: str, minimum: float, maximum: float, **more: Any) -> Field:  # noqa: ANN401 - as Field has them
+    return _field(Kind.INTEGER, name, says, example, minimum=minimum, maximum=maximum, **more)
+
+
+def _choice(name: str, says: str, *choices: str, **more: Any) -> Field:  # noqa: ANN401 - as Field has them
+    return _field(Kind.CHOICE, name, says, choices[0], choices=choices, **more)
+
+
+def _boolean(name: str, says: str, example: str = "yes", **more: Any) -> Field:  # noqa: ANN401 - as Field has them
+    return _field(Kind.BOOLEAN, name, says, example, **more)
+
+
+def _vector(name: str, says: str, keys: tuple[Field, ...] | None, example: str = "", **more: Any) -> Field:  # noqa: ANN401 - as Field has them
+    return _field(Kind.VECTOR, name, says, example, keys=keys, **more)
+
+
+def _unused(name: str, says: str, *, keys: tuple[Field, ...] | None = (), repeats: bool = False) -> Field:
+    kind = Kind.TEXT if keys == () else Kind.VECTOR
+    return Field(name=name, kind=kind, says=says, keys=keys, repeats=repeats, use=Use.NO_EFFECT)
+
+
+def _unused_keys(*names: str) -> tuple[Field, ...]:
+    return tuple(_unused(name, "Known from OpenNebula.") for name in names)
+
+
+_MAX_MIB = 1 << 24
+_MAX_DISK_MIB = 1 << 30
+_WORD = {"pattern": r"[A-Za-z0-9._+-]{1,64}", "pattern_says": "up to 64 letters, digits and . _ + -"}
+_NAME = {"pattern": r"[^/\n\t]{1,128}", "pattern_says": "up to 128 characters without a slash or line end"}
+#: A thing's name or its number, as other templates and requests name it.
+_REFERENCE = {"pattern": r"[^\n\t]{1,128}", "pattern_says": "a name of up to 128 characters"}
+_ID = {"pattern": r"[0-9]{1,18}", "pattern_says": "a number"}
+#: ``$FILE[IMAGE="name"]`` or ``$FILE[IMAGE_ID=3]``, as OpenNebula writes kernels.
+FILE_REFERENCE = r"\$FILE\[\s*IMAGE(_ID)?\s*=\s*\"?([^\"\],]+)\"?\s*(?:,[^\]]*)?\]"
+_FILE = {"pattern": FILE_REFERENCE, "pattern_says": '$FILE[IMAGE="name"] or $FILE[IMAGE_ID=3]'}
+_QUEUES = {"pattern": r"auto|[0-9]{1,3}", "pattern_says": "a number or auto"}
+_CACHE_MODES = ("default", "none", "writethrough", "writeback", "directsync", "unsafe")
+_VLAN = (1, 4094)
+
+_LIMITS = tuple(
+    f"{way}_{what}{longest}"
+    for way in ("TOTAL", "READ", "WRITE")
+    for what in ("BYTES_SEC", "IOPS_SEC")
+    for longest in ("", "_MAX", "_MAX_LENGTH")
+)
+
+DISK = (
+    _text("IMAGE", "Name of the image that the disk is made from.", "tiny", **_REFERENCE),
+    _text("IMAGE_ID", "Number of the image, in place of its name.", "3", **_ID),
+    _choice("TYPE", "What an empty disk is: `fs` and `block` are volatile disks.", "fs", "swap", "block"),
+    _integer("SIZE", "Size of an empty disk, or a larger size for a copy.", "512", 1, _MAX_DISK_MIB, unit="MB"),
+    _choice("FS", "File system that an empty disk is formatted with.", "ext4", "ext2", "vfat"),
+    _choice("FORMAT", "Format of an empty disk's file.", "raw", "qcow2", default="raw"),
+    _choice("DRIVER", "The same as FORMAT.", "qcow2", "raw"),
+    _text("DATASTORE", "Name of the datastore, where it is not the image's.", "default", **_REFERENCE),
+    _text(
+        "TARGET",
+        "Device name in the guest.",
+        "vdb",
+        pattern=r"(vd|sd|hd)[a-z]{1,2}",
+        pattern_says="vd, sd or hd and a letter, like vda",
+    ),
+    _choice("DEV_PREFIX", "Bus: `vd` virtio, `sd` SCSI, `hd` IDE.", "vd", "sd", "hd", default="vd"),
+    _choice("CACHE", "Cache mode of the hypervisor.", *_CACHE_MODES),
+    _boolean("READONLY", "The guest cannot write to it.", default="no"),
+    *_unused_keys(
+        "IMAGE_UID", "IMAGE_UNAME", "IO", "DISCARD", "SAVE", "CLONE", "PERSISTENT", "SOURCE", "BUS", "SERIAL", "ORDER",
+        "IOTHREAD", "ORIGINAL_SIZE", "RECOVERY_SNAPSHOT_FREQ", "DISK_ID", "SIZE_IOPS_SEC", *_LIMITS,
+    ),
+)  # fmt: skip
+
+NIC = (
+    _text("NETWORK", "Name of the virtual network.", "lan", **_REFERENCE),
+    _text("NETWORK_ID", "Number of the network, in place of its name.", "0", **_ID),
+    _field(Kind.IP, "IP", "Address that the VM wants to have; the lowest free one without it.", "192.168.0.10"),
+    _field(Kind.MAC, "MAC", "MAC that the VM wants to have.", "02:00:c0:a8:00:0a"),
+    _text("MODEL", "Network card that the guest sees.", "virtio", default="virtio", **_WORD),
+    *_unused_keys(
+        "NETWORK_UID", "NETWORK_UNAME", "NETWORK_MODE", "SCHED_REQUIREMENTS", "SCHED_RANK", "IP6", "IP6_GLOBAL",
+        "IP6_ULA", "BRIDGE", "TARGET", "SCRIPT", "FILTER", "VLAN_ID", "PHYDEV", "SECURITY_GROUPS", "INBOUND_AVG_BW",
+        "INBOUND_PEAK_BW", "INBOUND_PEAK_KB", "OUTBOUND_AVG_BW", "OUTBOUND_PEAK_BW", "OUTBOUND_PEAK_KB", "METHOD",
+        "METRIC", "DNS", "GATEWAY", "NETWORK_ADDRESS", "NETWORK_MASK", "GUEST_MTU", "NAME", "NIC_ID", "PCI", "RDP",
+        "SSH", "VIRTIO_QUEUES", "EXTERNAL",
+    ),
+)  # fmt: skip
+
+OS = (
+    _choice("ARCH", "Processor architecture.", "x86_64", "i686", "aarch64", "armv7l", "ppc64le", "riscv64", "s390x"),
+    _text("MACHINE", "Machine type of the hypervisor.", "q35", **_WORD),
+    _text("KERNEL", "Image with the kernel to boot, by name.", "vmlinuz", **_REFERENCE),
+    _text("KERNEL_DS", "The same as OpenNebula writes it.", '$FILE[IMAGE="vmlinuz"]', **_FILE),
+    _text("INITRD", "Image with the initial RAM disk, by name.", "initrd", **_REFERENCE),
+    _text("INITRD_DS", "The same as OpenNebula writes it.", '$FILE[IMAGE="initrd"]', **_FILE),
+    _text("ROOT", "Root device; becomes `root=` of the kernel's command line.", "/dev/vda", pattern=r"\S{1,128}",
+          pattern_says="a device name without blanks"),
+    _text("KERNEL_CMD", "Command line of the kernel.", "console=ttyS0 quiet", pattern=r"[^\n]{0,2048}",
+          pattern_says="one line of up to 2048 characters"),
+    _text("BOOT", "Disks and NICs to boot from, in order.", "disk0,nic0"),
+    *_unused_keys("BOOTLOADER", "UUID", "FIRMWARE", "FIRMWARE_SECURE", "FIRMWARE_FORMAT", "SD_DISK_BUS"),
+)  # fmt: skip
+
+CPU_MODEL = (
+    _text("MODEL", "Processor that the guest sees.", "host-passthrough", **_WORD),
+    *_unused_keys("FEATURES"),
+)
+
+FEATURES = (
+    _boolean("ACPI", "The guest has ACPI: it can be asked to shut down."),
+    _boolean("APIC", "The guest has an advanced interrupt controller."),
+    _boolean("PAE", "32-bit guests can use more than 4 GB."),
+    _boolean("HYPERV", "Hints for Windows guests."),
+    _boolean("LOCALTIME", "The guest's clock shows local time."),
+    _boolean("GUEST_AGENT", "A channel to the agent in the guest."),
+    _text("VIRTIO_SCSI_QUEUES", "Queues of SCSI disks.", "4", **_QUEUES),
+    _text("VIRTIO_BLK_QUEUES", "Queues of virtio disks.", "4", **_QUEUES),
+    _integer("IOTHREADS", "Threads for disk input and output.", "1", 0, 64),
+)  # fmt: skip
+
+GRAPHICS = (
+    _choice("TYPE", "Protocol of the screen.", "vnc", "spice", default="vnc"),
+    _field(Kind.IP, "LISTEN", "Address on the host that it listens on.", "127.0.0.1", default="127.0.0.1"),
+    _integer("PORT", "TCP port on the host; the hypervisor chooses without it.", "5901", 1024, 65535),
+    _text("KEYMAP", "Keyboard.", "de", **_WORD),
+    *_unused_keys("PASSWD", "RANDOM_PASSWD", "COMMAND"),
+)
+
+VM = (
+    _text("NAME", "Name of the VM.", "web", default="`vm-` and its number", **_NAME),
+    _field(Kind.NUMBER, "CPU", "Cores that are set aside for the VM on its host; fractions are fine.", "0.5",
+           minimum=0.01, maximum=1024, default="1"),
+    _integer("VCPU", "Processors that the guest sees.", "2", 1, 1024, default="1"),
+    _integer("MEMORY", "Memory of the guest.", "512", 1, _MAX_MIB, unit="MB", required=True),
+    _vector("OS", "How the guest boots.", OS, "[ ARCH = x86_64, BOOT = disk0 ]"),
+    _vector("CPU_MODEL", "Processor that the guest sees.", CPU_MODEL, "[ MODEL = host-passthrough ]"),
+    _vector("FEATURES", "What the machine can do.", FEATURES, "[ ACPI = yes, GUEST_AGENT = yes ]"),
+    _vector("DISK", "A disk: made from an image, or empty.", DISK, "[ IMAGE = tiny ]", repeats=True),
+    _vector("NIC", "A network card with a leased address.", NIC, "[ NETWORK = lan ]", repeats=True),
+    _vector("GRAPHICS", "A screen.", GRAPHICS, "[ TYPE = vnc, LISTEN = 127.0.0.1 ]"),
+    _vector("CONTEXT", "Variables for the guest, on its context disk; see below for `$NAME` and its like.", None,
+            '[ NETWORK = YES, SET_HOSTNAME = "$NAME" ]'),
+    _text("HYPERVISOR", "Hypervisor driver; any that the host has without it.", "libvirt", **_WORD),
+    _field(Kind.REQUIREMENTS, "SCHED_REQUIREMENTS", "What a host must have to be chosen.",
+           "ARCH = x86_64 & FREE_CPU > 100"),
+    _field(Kind.REQUIREMENTS, "REQUIREMENTS", "The same by its name of OpenNebula 3 and before.", 'HYPERVISOR = "*"'),
+    _field(Kind.RANK, "SCHED_RANK", "What makes one host better than another.", "FREE_CPU * 100 - RUNNING_VMS"),
+    _field(Kind.RANK, "RANK", "The same by its name of OpenNebula 3 and before.", "FREE_MEMORY"),
+    _text("TITLE", "A line for people.", use=Use.KEPT),
+    _text("DESCRIPTION", "A text for people.", "the web server", use=Use.KEPT),
+    _text("LABELS", "Words to find the VM by.", "web,test", use=Use.KEPT, repeats=True),
+    _text("LOGO", "Picture for web pages.", use=Use.KEPT),
+    _text("CPU_COST", "What a core costs.", use=Use.KEPT),
+    _text("MEMORY_COST", "What a MB costs.", use=Use.KEPT),
+    _text("DISK_COST", "What a MB of disk costs.", use=Use.KEPT),
+    *(
+        _text(name, "Added by OpenNebula itself; harmless.", use=Use.KEPT)
+        for name in (
+            "AUTOMATIC_REQUIREMENTS", "AUTOMATIC_DS_REQUIREMENTS", "AUTOMATIC_NIC_REQUIREMENTS", "TEMPLATE_ID", "VMID",
+            "INPUTS_ORDER", "INFO",
+        )
+    ),
+    _unused("MEMORY_MAX", "Upper limit for memory hot-plug."),
+    _unused("MEMORY_SLOTS", "Slots for memory hot-plug."),
+    _unused("MEMORY_RESIZE_MODE", "How memory is hot-plugged."),
+    _unused("VCPU_MAX", "Upper limit for processor hot-plug."),
+    _unused("NIC_ALIAS", "A further address of a NIC.", keys=None, repeats=True),
+    _unused("NIC_DEFAULT", "What every NIC has unless it says otherwise.", keys=None),
+    _unused("INPUT", "A mouse or tablet.", keys=None, repeats=True),
+    _unused("VIDEO", "The video card.", keys=None),
+    _unused("PCI", "A device of the host.", keys=None, repeats=True),
+    _unused("TPM", "A trusted platform module.", keys=None),
+    _unused("SCHED_DS_REQUIREMENTS", "What a datastore must have to be chosen."),
+    _unused("SCHED_DS_RANK", "What makes one datastore better than another."),
+    _unused("USER_PRIORITY", "Which of a user's VMs is placed first."),
+    _unused("SCHED_ACTION", "Something to do at a set time.", keys=None, repeats=True),
+    _unused("USER_INPUTS", "What to ask before the template is used.", keys=None),
+    _unused("RAW", "Text for the hypervisor, as it is.", keys=None, repeats=True),
+    _unused("EMULATOR", "Path of the emulator on the host."),
+    _unused("TOPOLOGY", "Sockets, cores, threads, pinning, huge pages.", keys=None),
+    _unused("NUMA_NODE", "One NUMA node of the guest.", keys=None, repeats=True),
+    _unused("BACKUP_CONFIG", "How backups are made.", keys=None),
+    _unused("HAIZEA", "Lease: start, duration, deadline.", keys=None),
+    _unused("VMGROUP", "Group that the VM is placed with or away from.", keys=None),
+    _unused("SCHED_MESSAGE", "Added by OpenNebula's scheduler."),
+)  # fmt: skip
+
+AR = (
+    _choice("TYPE", "IPv4 addresses, or MACs only.", "ip4", "ether", default="ip4"),
+    _field(Kind.IP, "IP", "First address.", "192.168.0.10"),
+    _field(Kind.MAC, "MAC", "First MAC.", "02:00:c0:a8:00:0a", default="02:00 and the octets of IP"),
+    _integer("SIZE", "How many addresses.", "20", 1, 1 << 24, required=True),
+    *_unused_keys("AR_ID", "GLOBAL_PREFIX", "ULA_PREFIX", "IP6", "PREFIX_LENGTH", "NAME", "SHARED", "IPAM_MAD"),
+)
+
+NETWORK = (
+    _text("NAME", "Name of the network; it has to have one that is not a number.", "lan", **_NAME),
+    _text("BRIDGE", "Bridge on the hosts that the NICs are put into; none means user-mode networking.", "br0",
+          pattern=r"[A-Za-z0-9._-]{1,15}", pattern_says="up to 15 letters, digits and . _ -"),
+    _integer("VLAN_ID", "VLAN tag.", "100", *_VLAN),
+    _text("PHYDEV", "Device of the hosts that carries the VLAN.", "eth0",
+          pattern=r"[A-Za-z0-9._-]{1,15}", pattern_says="up to 15 letters, digits and . _ -"),
+    _vector("AR", "A range of addresses.", AR, "[ TYPE = IP4, IP = 192.168.0.10, SIZE = 20 ]", repeats=True),
+    _field(Kind.IP, "GATEWAY", "Router of the network, for the guests.", "192.168.0.1"),
+    _field(Kind.IP, "NETWORK_MASK", "Network mask, for the guests.", "255.255.255.0"),
+    _text("DNS", "Name servers, for the guests.", "192.168.0.1", pattern=r"[0-9A-Fa-f.: ,]{0,256}",
+          pattern_says="IP addresses with blanks between them"),
+    _text("DESCRIPTION", "A text for people.", use=Use.KEPT),
+    *_unused_keys("VN_MAD", "NETWORK_ADDRESS", "SECURITY_GROUPS", "FILTER_IP_SPOOFING", "FILTER_MAC_SPOOFING", "MTU",
+                  "GUEST_MTU", "BRIDGE_TYPE", "METRIC", "METHOD", "AUTOMATIC_VLAN_ID", "SEARCH_DOMAIN", "GATEWAY6"),
+)  # fmt: skip
+
+IMAGE = (
+    _text("NAME", "Name of the image; it has to have one that is not a number.", "tiny", **_NAME),
+    _text("PATH", "File under an import directory of an agent, or an http(s) URL.", "tiny.qcow2",
+          pattern=r"[^\n\t]{1,4096}", pattern_says="a path or URL"),
+    _choice("TYPE", "What the image is for.", "os", "datablock", "cdrom", "kernel", "ramdisk", default="os"),
+    _choice("FORMAT", "Format of the file; found out without it.", "qcow2", "raw"),
+    _choice("DRIVER", "The same as FORMAT.", "qcow2", "raw"),
+    _text("DATASTORE", "Name of the datastore to keep it in.", "default", **_REFERENCE),
+    _text("SHA256", "Digest that the file must have.", "", pattern=r"[0-9a-fA-F]{64}",
+          pattern_says="64 hexadecimal digits"),
+    _text("DESCRIPTION", "A text for people.", use=Use.KEPT),
+    _integer("SIZE", "Size of an empty image.", "1024", 1, _MAX_DISK_MIB, unit="MB"),
+    *_unused_keys("PERSISTENT", "DEV_PREFIX", "TARGET", "SOURCE", "FS", "MD5", "SHA1", "PUBLIC", "DISK_TYPE"),
+)  # fmt: skip
+
+#: ``{what the template is of: its table}``
+TABLES: dict[str, tuple[Field, ...]] = {"VM": VM, "network": NETWORK, "image": IMAGE}
+
+
+def by_name(table: tuple[Field, ...]) -> dict[str, Field]:
+    """Return the fields of a table by name."""
+    return {field.name: field for field in table}
