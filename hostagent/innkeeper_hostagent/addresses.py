@@ -10,8 +10,10 @@ from typing import TypeAlias
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-#: Prefixes of IPv6 addresses that carry an IPv4 address in their last 32 bits (RFC 6052).
-_TRANSLATED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+#: Prefixes of IPv6 addresses that stand for the IPv4 address in their last 32 bits (RFC 4291, RFC 6052, RFC 8215).
+_STAND_FOR_IPV4 = tuple(map(ipaddress.ip_network, ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+#: Not for the internet, although some versions of the standard library say so (RFC 6890).
+_SPECIAL = ipaddress.ip_network("192.0.0.0/24")
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -30,25 +32,20 @@ def is_allowed(address: str, private_networks: Iterable[Network]) -> bool:
         address: As the resolver gives it; a zone (``%eth0``) makes it link-local.
         private_networks: Networks allowed although they are not public.
     """
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    meant = {parsed, *_carried(parsed)}
+    meant = _meant(ipaddress.ip_address(address.partition("%")[0]))
     networks = tuple(private_networks)
     return all(_is_public(each) or any(each in network for network in networks) for each in meant)
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    return address.is_global and not address.is_multicast and not address.is_reserved and address not in _SPECIAL
 
 
-def _carried(address: Address) -> Iterable[Address]:
-    """Return the IPv4 addresses that an IPv6 address leads to by translation or a tunnel."""
+def _meant(address: Address) -> tuple[Address, ...]:
+    """Return the addresses that a connection to this one reaches, or passes as a tunnel."""
     if isinstance(address, ipaddress.IPv4Address):
-        return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if any(address in network for network in _TRANSLATED):
-        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return (address,)
+    if any(address in network for network in _STAND_FOR_IPV4):
+        return (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF),)
+    tunnel = (*(address.teredo or ()), *((address.sixtofour,) if address.sixtofour else ()))
+    return (address, *tunnel)

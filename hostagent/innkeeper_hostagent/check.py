@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from innkeeper_hostagent import identity
-from innkeeper_hostagent.config import Config
+from innkeeper_hostagent.config import Config, driver_section
 from innkeeper_hostagent.identity import Membership, NotJoinedError
 from innkeeper_hostagent.protocol import sockets
 from innkeeper_hostagent.protocol.errors import ProtocolError
@@ -20,7 +20,7 @@ from innkeeper_plugins.commands import ADMIN_PATH, PACKAGES
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.protocols import HypervisorDriver
 from innkeeper_plugins.registry import PluginError, Registry
-from innkeeper_plugins.vocabulary import Value
+from innkeeper_plugins.vocabulary import DriverKind, Value
 
 KVM: Final = Path("/dev/kvm")
 _CPU_FLAGS: Final = Path("/proc/cpuinfo")
@@ -113,7 +113,7 @@ def _transfer_drivers(config: Config, registry: Registry) -> Iterator[Finding]:
     for name in sorted({name for store in config.datastores.values() for name in store.drivers}):
         what = f"transfer driver {name}"
         try:
-            registry.transfer(name, config.drivers.get(name, {}))
+            registry.transfer(name, driver_section(config, DriverKind.TRANSFER, name))
         except PluginError as error:
             yield Finding(what=what, ok=False, problem=str(error), mend="change drivers in [datastores] of agent.toml")
             continue
@@ -131,7 +131,7 @@ def _hypervisors(config: Config, registry: Registry) -> Iterator[Finding]:
     for name in config.hypervisors:
         what = f"hypervisor {name}"
         try:
-            driver = registry.hypervisor(name, config.drivers.get(name, {}))
+            driver = registry.hypervisor(name, driver_section(config, DriverKind.HYPERVISOR, name))
         except PluginError as error:
             yield Finding(what=what, ok=False, problem=str(error), mend=_INSTALL_LIBVIRT)
             continue

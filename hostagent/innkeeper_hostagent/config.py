@@ -12,7 +12,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 
 from innkeeper_plugins.errors import InnkeeperError
-from innkeeper_plugins.vocabulary import Capacity, Value
+from innkeeper_plugins.vocabulary import Capacity, DriverKind, Value
 
 DEFAULT_PATH: Final = Path("/etc/innkeeper/agent.toml")
 DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper-agent")
@@ -83,7 +83,8 @@ class Config(Value):
     state_dir: Path = DEFAULT_STATE_DIR
     hypervisors: tuple[str, ...] = ("libvirt",)
     datastores: dict[str, DatastoreConfig] = {"default": DatastoreConfig(path=DEFAULT_DATASTORE_DIR)}
-    #: ``[drivers.NAME]``: what the driver itself understands.
+    #: ``[drivers.NAME]``: what the driver itself understands. Where a transfer and a hypervisor driver have one name,
+    #: ``[drivers.transfer.NAME]`` and ``[drivers.hypervisor.NAME]`` are each for one of them.
     drivers: dict[str, dict[str, Any]] = {}
     #: Told instead of what the machine has; for hosts that only play at it.
     capacity: Capacity | None = None
@@ -99,6 +100,12 @@ class Config(Value):
     probe_interval_s: float = 60.0
     #: Facts of the operator's own for requirement expressions.
     facts: dict[str, str | int | float] = {}
+
+
+def driver_section(config: Config, kind: DriverKind, name: str) -> Mapping[str, Any]:
+    """Return what the configuration says to a driver; empty where it says nothing."""
+    own = config.drivers.get(kind.value, {}).get(name)
+    return own if isinstance(own, dict) else config.drivers.get(name, {})
 
 
 def load(path: Path) -> Config:

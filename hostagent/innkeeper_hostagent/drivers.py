@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from innkeeper_hostagent.config import Config
+from innkeeper_hostagent.config import Config, driver_section
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.protocols import HypervisorDriver, TransferDriver
 from innkeeper_plugins.registry import Registry
@@ -30,10 +30,12 @@ class Drivers:
         """
         with contextlib.ExitStack() as made:
             names = dict.fromkeys(name for store in config.datastores.values() for name in store.drivers)
-            transfer = {name: registry.transfer(name, config.drivers.get(name, {})) for name in names}
+            transfer = {
+                name: registry.transfer(name, driver_section(config, DriverKind.TRANSFER, name)) for name in names
+            }
             hypervisors = {}
             for name in dict.fromkeys(config.hypervisors):
-                hypervisors[name] = registry.hypervisor(name, config.drivers.get(name, {}))
+                hypervisors[name] = registry.hypervisor(name, driver_section(config, DriverKind.HYPERVISOR, name))
                 made.callback(hypervisors[name].close)
             made.pop_all()
             return cls(transfer, hypervisors)
