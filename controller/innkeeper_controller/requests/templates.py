@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from innkeeper_controller.templates import errors, network, parse
+from innkeeper_controller.templates import parse
+from innkeeper_controller.templates.errors import TemplateError, sentence
+from innkeeper_controller.templates.network import network_template
 from innkeeper_controller.turn import Mistake, RefusalError
 
 
@@ -14,21 +16,9 @@ def refuse_mistakes(mistakes: Iterable[Mistake]) -> None:
     """
     found = tuple(mistakes)
     if found:
-        raise RefusalError("bad_template", _summary(found), mistakes=found)
-
-
-def _summary(mistakes: tuple[Mistake, ...]) -> str:
-    first = mistakes[0].message
-    return first if len(mistakes) == 1 else f"{len(mistakes)} mistakes; the first: {first}"
-
-
-def refusal(error: errors.TemplateError) -> RefusalError:
-    """Return the refusal that names all mistakes of a template."""
-    mistakes = tuple(
-        Mistake(message=each.message, field=each.field, line=each.line, column=each.column, suggestion=each.suggestion)
-        for each in error.mistakes
-    )
-    return RefusalError("bad_template", _summary(mistakes), mistakes=mistakes)
+        first = sentence(found[0])
+        text = first if len(found) == 1 else f"{len(found)} mistakes in the template; the first: {first}"
+        raise RefusalError("bad_template", text, mistakes=found)
 
 
 def network_from(text: str) -> dict[str, object]:
@@ -38,7 +28,8 @@ def network_from(text: str) -> dict[str, object]:
         RefusalError: ``bad_template``.
     """
     try:
-        template = network.network_template(parse(text))
-    except errors.TemplateError as error:
-        raise refusal(error) from error
+        template = network_template(parse(text))
+    except TemplateError as error:
+        refuse_mistakes(error.mistakes)
+        raise
     return {name: value for name in template.__struct_fields__ if (value := getattr(template, name)) not in ("", None)}

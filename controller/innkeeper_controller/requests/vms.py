@@ -9,7 +9,7 @@ from innkeeper_controller.records import VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Request, Who
 from innkeeper_controller.requests.views import OperationView, VmDetail, VmView, operation_view, vm_detail, vm_view
-from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_plugins.steps import script_line
 from innkeeper_plugins.vocabulary import Value, VmState
 
@@ -35,6 +35,8 @@ class Submitted(Value):
     """The new VMs' ids, in order."""
 
     vm_ids: tuple[int, ...]
+    #: What the template's author should know although nothing is wrong.
+    remarks: tuple[Mistake, ...] = ()
 
 
 class ListVms(Value):
@@ -138,10 +140,9 @@ class Why(Value):
 
 def submit(turn: Turn, params: SubmitVm) -> Submitted:
     """Check the template, lease the addresses and store the VMs as PENDING, all or none."""
-    records = submission.submit(
-        turn, params.template, name=params.name, hold=params.hold, count=params.count, overrides=params.set
-    )
-    return Submitted(vm_ids=tuple(vm.vm_id for vm in records))
+    blueprint = submission.draw(turn, params.template, params.set)
+    records = submission.submit(turn, blueprint, name=params.name, hold=params.hold, count=params.count)
+    return Submitted(vm_ids=tuple(vm.vm_id for vm in records), remarks=blueprint.template.remarks)
 
 
 def vms(turn: Turn, params: ListVms) -> tuple[VmView, ...]:
@@ -277,7 +278,7 @@ def _read(  # noqa: PLR0917 - a row of the table
     verb: str,
     path: str,
     params: type[Value],
-    answer: Any,
+    answer: Any,  # noqa: ANN401 - as in the table
     summary: str,
     handler: Any,  # noqa: ANN401 - as in the table
 ) -> Request:

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Runs many agents with simulated drivers in one process: ``many_agents.py DIRECTORY``.
+
+Reads ``DIRECTORY/tokens.json``, ``{host name: join token}``; joins each, prints ``ready`` and runs until it is told
+to end by closing its standard input.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from innkeeper_hostagent import identity
+from innkeeper_hostagent.agent import Agent
+from innkeeper_hostagent.config import BulkConfig, Config, DatastoreConfig
+from innkeeper_hostagent.protocol import join
+from innkeeper_hostagent.protocol.link import join as enrol
+from innkeeper_hostagent.protocol.sockets import new_context
+from innkeeper_plugins.registry import Registry
+from innkeeper_plugins.vocabulary import Capacity
+
+CAPACITY = Capacity(cpu_cores=64.0, memory_mib=262_144)
+JOIN_TIMEOUT_S = 60.0
+
+
+def config_of(directory: Path) -> Config:
+    """Return the configuration of one pretended host."""
+    return Config(
+        state_dir=directory / "state",
+        hypervisors=("simulated",),
+        datastores={"default": DatastoreConfig(path=directory / "datastore", drivers=("simulated",))},
+        capacity=CAPACITY,
+        reserved=Capacity(),
+        bulk=BulkConfig(listen=""),
+    )
+
+
+async def run(directory: Path) -> None:
+    """Join and run all agents until standard input ends."""
+    loop = asyncio.get_running_loop()
+    context = new_context()
+    registry = Registry.load()
+    agents = []
+    for name, text in json.loads((directory / "tokens.json").read_text()).items():
+        config = config_of(directory / name)
+        token = join.parse(text)
+        joined = await enrol(token, name, identity.keys(config.state_dir), JOIN_TIMEOUT_S)
+        identity.save(
+            config.state_dir,
+            identity.Membership(
+                endpoint=token.endpoint,
+                controller_public_key=token.controller_public_key,
+                host_name=joined.host_name,
+            ),
+        )
+        agents.append(Agent(config, registry=registry, loop=loop, context=context))
+    for agent in agents:
+        agent.start()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+    await asyncio.gather(*(agent.stop() for agent in agents))
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Path(sys.argv[1])))
