@@ -5,6 +5,7 @@ Everything here blocks for as long as the database needs: call it from a thread 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, and_, or_, select, true
@@ -61,6 +62,10 @@ class EventFilter:
             and (not self.request_id or event.request_id == self.request_id)
             and (not self.visible_to or self.visible_to in (owner, event.actor))
         )
+
+
+#: All that there is.
+EVERYTHING: Final = EventFilter()
 
 
 class Archive:
@@ -121,14 +126,14 @@ class Archive:
         *,
         after: int = 0,
         limit: int = MAX_PAGE,
-        wanted: EventFilter = EventFilter(),
+        wanted: EventFilter = EVERYTHING,
     ) -> list[tuple[Event, str]]:
         """Return events with higher numbers than ``after``, the oldest first, each with the owner of its subject."""
         statement = _events(wanted).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq).limit(min(limit, MAX_PAGE))
         with self._engine.connect() as connection:
             return [(_event(row), row["owner"]) for row in connection.execute(statement).mappings()]
 
-    def last_events(self, *, limit: int, wanted: EventFilter = EventFilter()) -> list[tuple[Event, str]]:
+    def last_events(self, *, limit: int, wanted: EventFilter = EVERYTHING) -> list[tuple[Event, str]]:
         """Return the newest events, the oldest of them first."""
         statement = _events(wanted).order_by(EVENTS.c.seq.desc()).limit(min(limit, MAX_PAGE))
         with self._engine.connect() as connection:

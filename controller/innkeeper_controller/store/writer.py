@@ -86,9 +86,9 @@ class Writer:
         self,
         engine: Engine,
         *,
-        durable: Callable[[int], None],
-        stalled: Callable[[str], None],
-        failed: Callable[[str], None],
+        durable: Callable[[int], object],
+        stalled: Callable[[str], object],
+        failed: Callable[[str], object],
         retry_s: float = RETRY_S,
     ) -> None:
         """Prepare; all three are called in the writer's thread.
