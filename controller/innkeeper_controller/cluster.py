@@ -83,6 +83,8 @@ class Cluster:
     vms_on: dict[HostId, set[VmId]] = field(default_factory=dict)
     #: VMs that wait for a host, in order of submission.
     pending: dict[VmId, None] = field(default_factory=dict)
+    #: Those of them that the scheduler has not looked at since something became better.
+    unconsidered: dict[VmId, None] = field(default_factory=dict)
     #: Operations that go on.
     running: dict[OperationId, None] = field(default_factory=dict)
     host_ids: dict[str, HostId] = field(default_factory=dict)
@@ -249,9 +251,11 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
         _forget_operation(cluster, old, new)
     vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
     if new is not None and new.state is VmState.PENDING:
-        cluster.pending.setdefault(vm_id)
+        if vm_id not in cluster.pending:
+            cluster.pending[vm_id] = cluster.unconsidered[vm_id] = None
     else:
         cluster.pending.pop(vm_id, None)
+        cluster.unconsidered.pop(vm_id, None)
     if new is None or _has_left(new):
         cluster.observed.pop(vm_id, None)
 

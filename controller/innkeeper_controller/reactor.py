@@ -39,9 +39,15 @@ class Reactor:
         self.settings = settings
         self._entropy = entropy
         self._scheduler = scheduler.Scheduler()
+        self._newest = self._turn(0.0, "")
 
     def _turn(self, now_s: Moment, actor: str) -> Turn:
-        return Turn(self.cluster, self.settings, now_s, actor)
+        self._newest = Turn(self.cluster, self.settings, now_s, actor)
+        return self._newest
+
+    def take_back(self) -> None:
+        """Undo what a method had done when it raised: then it has changed nothing, whatever it raised."""
+        self._newest.take_back()
 
     def started(self, now_s: Moment) -> Turn:
         """Begin: no agent is there yet; a first start gets its first datastore."""
@@ -124,7 +130,7 @@ class Reactor:
     def schedule(self, now_s: Moment) -> Turn:
         """Let waiting VMs and free hosts meet; cheap when nothing changed."""
         turn = self._turn(now_s, scheduler.ACTOR)
-        if self.cluster.pending or self.cluster.touched:
+        if self.cluster.unconsidered or self.cluster.touched:
             self._scheduler.run(turn)
         return turn
 

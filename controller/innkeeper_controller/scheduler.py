@@ -4,6 +4,8 @@ It decides nothing itself: ``scheduling`` does, from a snapshot; here is only ho
 and what is done with the decisions.
 """
 
+import contextlib
+import itertools
 from collections.abc import Iterable
 
 from innkeeper_controller import actions, planner
@@ -15,7 +17,7 @@ from innkeeper_controller.scheduling.attributes import host_attributes
 from innkeeper_controller.scheduling.match_making import place, verdicts
 from innkeeper_controller.scheduling.model import Demand, HostView, Placement
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, HostId, VmId, VmState
+from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, HostId, VmState
 
 ACTOR = "scheduler"
 MIB = 1024 * 1024
@@ -26,12 +28,11 @@ BATCH = 1000
 
 
 class Scheduler:
-    """Remembers what it need not look at again: views of hosts, and VMs that fit nowhere as things stand."""
+    """Remembers views of the hosts; VMs that fit nowhere are looked at again once something became better."""
 
     def __init__(self) -> None:
         """Begin knowing nothing."""
         self._views: dict[HostId, HostView] = {}
-        self._unplaceable: dict[VmId, None] = {}
 
     def run(self, turn: Turn) -> None:
         """Deploy what fits: VMs that are new, or all that wait once a host has changed."""
@@ -40,26 +41,16 @@ class Scheduler:
             self._refresh(cluster)
         if cluster.freed:
             cluster.freed = False
-            self._unplaceable.clear()
-        if turn.settings.scheduler == "none":
+            cluster.unconsidered = dict(cluster.pending)
+        if turn.settings.scheduler == "none" or not cluster.unconsidered:
             return
-        waiting = [cluster.vms[each] for each in cluster.pending if each not in self._unplaceable][:BATCH]
-        if not waiting:
-            return
-        demands = [demand_of(vm) for vm in waiting]
+        waiting = list(itertools.islice(cluster.unconsidered, BATCH))
+        for vm_id in waiting:
+            del cluster.unconsidered[vm_id]
+        demands = [demand_of(cluster.vms[vm_id]) for vm_id in waiting]
         for decision in place(demands, tuple(self._views.values()), policy=turn.settings.policy):
-            vm = cluster.vms[VmId(decision.vm_id)]
             if isinstance(decision, Placement):
-                self._deploy(turn, vm, HostId(decision.host_id))
-            else:
-                self._unplaceable[vm.vm_id] = None
-
-    def _deploy(self, turn: Turn, vm: VmRecord, host_id: HostId) -> None:
-        try:
-            actions.deploy(turn, vm, turn.cluster.hosts[host_id])
-        except RefusalError:
-            # The snapshot promised what the records do not hold: leave the VM to the next change, as `why` will tell.
-            self._unplaceable[vm.vm_id] = None
+                _deploy(turn, cluster.vms[decision.vm_id], cluster.hosts[decision.host_id])
 
     def _refresh(self, cluster: Cluster) -> None:
         for host_id in cluster.touched:
@@ -69,6 +60,13 @@ class Scheduler:
             else:
                 self._views[host_id] = view_of(cluster, host)
         cluster.touched.clear()
+
+
+def _deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
+    # Where the plan cannot be made, or the records do not hold what the snapshot promised, the VM waits for the next
+    # change, and `why` tells.
+    with contextlib.suppress(RefusalError):
+        actions.deploy(turn, vm, host)
 
 
 def view_of(cluster: Cluster, host: Host) -> HostView:

@@ -1,5 +1,6 @@
 """From a template to PENDING VMs: everything looked up, addresses leased, nothing left to guess."""
 
+import functools
 import uuid
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def draw(turn: Turn, text: str, overrides: dict[str, str]) -> Blueprint:
         RefusalError: ``bad_template``: with all mistakes of form, or else all of reference.
     """
     try:
-        template = read_vm_template(text, overrides=overrides)
+        template = _read(text, tuple(overrides.items()))
     except TemplateError as error:
         refuse_mistakes(error.mistakes)
         raise
@@ -65,6 +66,12 @@ def draw(turn: Turn, text: str, overrides: dict[str, str]) -> Blueprint:
     spec = _spec(search, template)
     refuse_mistakes(search.mistakes)
     return Blueprint(text, template, spec, tuple(each for each in networks if each is not None))
+
+
+@functools.lru_cache(maxsize=256)
+def _read(text: str, overrides: tuple[tuple[str, str], ...]) -> VmTemplate:
+    """Read a template; people and programs send the same one again and again."""
+    return read_vm_template(text, overrides=dict(overrides))
 
 
 def _network(search: Search, nic: NicTemplate) -> Network | None:
