@@ -11,12 +11,16 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from innkeeper_hostagent.addresses import parse_networks
 from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.vocabulary import Capacity, DriverKind, Value
 
 DEFAULT_PATH: Final = Path("/etc/innkeeper/agent.toml")
 DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper-agent")
 DEFAULT_DATASTORE_DIR: Final = Path("/var/lib/innkeeper/datastores/default")
+
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 class ConfigError(InnkeeperError):
@@ -77,12 +81,16 @@ class LogConfig(Value):
     format: str = "json"
 
 
+def _default_datastores() -> dict[str, DatastoreConfig]:
+    return {"default": DatastoreConfig(path=DEFAULT_DATASTORE_DIR)}
+
+
 class Config(Value):
     """All of it; every setting has a default."""
 
     state_dir: Path = DEFAULT_STATE_DIR
     hypervisors: tuple[str, ...] = ("libvirt",)
-    datastores: dict[str, DatastoreConfig] = {"default": DatastoreConfig(path=DEFAULT_DATASTORE_DIR)}
+    datastores: dict[str, DatastoreConfig] = msgspec.field(default_factory=_default_datastores)
     #: ``[drivers.NAME]``: what the driver itself understands. Where a transfer and a hypervisor driver have one name,
     #: ``[drivers.transfer.NAME]`` and ``[drivers.hypervisor.NAME]`` are each for one of them.
     drivers: dict[str, dict[str, Any]] = {}
@@ -176,16 +184,26 @@ def _unknown_below(value: object, kind: object, where: str) -> Iterator[str]:
 
 def _mistakes(config: Config) -> Iterator[str]:
     """Tell what is of the right type and still makes no sense."""
-    for name, datastore in config.datastores.items():
-        if not datastore.path.is_absolute():
-            yield f"datastores.{name}.path is not absolute: {datastore.path}"
-        if not datastore.drivers:
-            yield f"datastores.{name}.drivers names no driver"
+    yield from _datastore_mistakes(config)
     for name, value in msgspec.structs.asdict(config.limits).items():
         if value < 1:
             yield f"limits.{name} is {value}; it has to be at least 1"
     for name in ("poll_interval_s", "probe_interval_s"):
         if getattr(config, name) <= 0:
             yield f"{name} has to be more than 0"
+    if config.log.level not in LOG_LEVELS:
+        yield f"log.level is {config.log.level!r}; choose one of {', '.join(LOG_LEVELS)}"
+    try:
+        parse_networks(config.imports.private_networks)
+    except ValueError as error:
+        yield f"import.private_networks: {error}"
+
+
+def _datastore_mistakes(config: Config) -> Iterator[str]:
     if not config.datastores:
         yield "there is no datastore; add [datastores.default]"
+    for name, datastore in config.datastores.items():
+        if not datastore.path.is_absolute():
+            yield f"datastores.{name}.path is not absolute: {datastore.path}"
+        if not datastore.drivers:
+            yield f"datastores.{name}.drivers names no driver"

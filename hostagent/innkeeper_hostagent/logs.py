@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
@@ -13,8 +13,6 @@ from innkeeper_hostagent.config import LogConfig
 #: What structlog passes on from processor to processor; values are whatever was logged.
 _Event = MutableMapping[str, Any]
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
 
 def configure(config: LogConfig, **bound: str) -> None:
     """Set logging up for this process, libraries' included.
@@ -22,11 +20,8 @@ def configure(config: LogConfig, **bound: str) -> None:
     Args:
         config: Level and format.
         bound: Keys and values that every line shall have.
-
-    Raises:
-        KeyError: there is no such level.
     """
-    level = _LEVELS[config.level]
+    level = logging.getLevelNamesMapping()[config.level.upper()]
 
     def add_bound(_logger: object, _method: str, event: _Event) -> _Event:
         return {**bound, **event}
