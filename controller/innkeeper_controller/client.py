@@ -7,7 +7,7 @@ Not for several threads at once, except that a console may be read in one and wr
 import hashlib
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 from urllib.parse import quote, urlencode
 
@@ -116,8 +116,8 @@ class Client:
             raise RefusedError("bad_upload", "The controller received other bytes than were sent; upload it again.")
         return uploaded
 
-    def events(self, *, after: str = "", timeout_s: float | None = None, **filters: object) -> Generator[Json]:
-        """Give events as they happen; goes on over broken connections without a gap.
+    def events(self, *, after: str = "", timeout_s: float | None = None, **filters: object) -> EventStream:
+        """Give events as they happen, from now on; goes on over broken connections without a gap.
 
         Args:
             after: Begin behind the event with that number; empty for what happens from this call on.
@@ -131,7 +131,7 @@ class Client:
         """
         stream = EventStream(self.link, f"/v1/events{query(filters)}", after, timeout_s)
         stream.open()
-        return stream.read()
+        return stream
 
     def past_events(self, **filters: object) -> Json:
         """Return events that are over, the oldest first, as the query parameters narrow them."""

@@ -1,6 +1,7 @@
 """Commands about the whole cluster: status, events, verify, requests, version."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import click
@@ -57,8 +58,9 @@ def events(inn: Invocation, subject: str | None, what: str | None, limit: int, *
     for event in inn.client.past_events(limit=limit, **filters):
         _say_event(inn, event)
     if follow:
-        for event in inn.client.events(**filters):
-            _say_event(inn, event)
+        with closing(inn.client.events(**filters)) as stream:
+            for event in stream:
+                _say_event(inn, event)
 
 
 def _say_event(inn: Invocation, event: Json) -> None:
@@ -77,7 +79,10 @@ FINDING_COLUMNS = (
 
 @verb("verify", "inn verify")
 def verify(inn: Invocation) -> None:
-    """Check that records and reality agree; exits with 1 if they do not."""
+    """Check that records and reality agree.
+
+    Exits with 1 if they do not.
+    """
     answer = inn.call("system.verify")
     findings = answer.get("findings", ())
     if findings:

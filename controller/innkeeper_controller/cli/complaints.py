@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from innkeeper_controller.cli.output import Json, indented, printable
+from innkeeper_controller.cli import words
+from innkeeper_controller.cli.invocation import Invocation
+from innkeeper_controller.cli.output import Json, indented, printable, to_json
 from innkeeper_controller.client import WaitTimeoutError
 from innkeeper_controller.client_http import RefusedError, UnreachableError
 from innkeeper_plugins.errors import InnkeeperError
@@ -33,16 +35,32 @@ def exit_code(error: InnkeeperError) -> int:
     return TIMED_OUT if isinstance(error, WaitTimeoutError) else REFUSED
 
 
-def complaint(error: InnkeeperError, template: tuple[str, str] | None = None) -> str:
+def complain(inn: Invocation, error: InnkeeperError, about: str = "") -> None:
+    """Say on standard error what is wrong, in the form that was asked for.
+
+    Args:
+        inn: The invocation.
+        error: What happened.
+        about: What it happened to, for errors that do not name it.
+    """
+    if inn.form == "json":
+        inn.note(to_json(as_json(error), in_one_line=True))
+        return
+    inn.note(complaint(error, inn.template, about))
+
+
+def complaint(error: InnkeeperError, template: tuple[str, str] | None = None, about: str = "") -> str:
     """Return the error in words.
 
     Args:
         error: What happened.
         template: Name and text of the template that was sent, if any.
+        about: What it happened to, for errors that do not name it.
     """
-    lines = [f"error: {printable(str(error))}"]
+    subject = f"{about}: " if about not in str(error) else ""
+    lines = [f"error: {subject}{printable(str(error))}"]
     if isinstance(error, RefusedError):
-        lines += mistakes(error.mistakes, template)
+        lines = [f"error[{error.code}]: {subject}{_headline(error, template)}", *mistakes(error.mistakes, template)]
         lines += _next(NEXT.get(error.code))
     elif isinstance(error, UnreachableError):
         lines += _next(_NEXT_UNREACHABLE)
@@ -51,12 +69,26 @@ def complaint(error: InnkeeperError, template: tuple[str, str] | None = None) ->
     return "\n".join(lines)
 
 
+def _headline(error: RefusedError, template: tuple[str, str] | None) -> str:
+    if not error.mistakes or template is None:
+        return printable(error.message)
+    return f"{template[0]} has {words.count(len(error.mistakes), 'mistake')}."
+
+
+def as_json(error: InnkeeperError) -> Json:
+    """Return the error for programs, in the form in which the API gives refusals."""
+    if isinstance(error, RefusedError):
+        return {"error": {"code": error.code, "message": error.message, "mistakes": list(error.mistakes)}}
+    code = "unreachable" if isinstance(error, UnreachableError) else "timed_out"
+    return {"error": {"code": code, "message": str(error)}}
+
+
 def mistakes(found: Iterable[Mapping[str, Json]], template: tuple[str, str] | None) -> list[str]:
     """Return each mistake with its place; those in the template with the line and a caret under the column."""
     name, text = template or ("template", "")
     source = text.splitlines()
     lines: list[str] = []
-    for mistake in found:
+    for mistake in sorted(found, key=lambda each: (each.get("line", 0), each.get("column", 0))):
         place = f"{name}:{mistake['line']}:{mistake.get('column', 1)}: " if mistake.get("line") else "  "
         field = f"{mistake['field']}: " if mistake.get("field") else ""
         lines.append(f"{place}{field}{printable(mistake['message'])}{_meant(mistake)}")

@@ -1,10 +1,12 @@
 """How events read: one line each, whoever asks for them."""
 
+from collections.abc import Mapping
+
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.output import Column, Json, printable
 
 #: What a table of events says of each detail at most.
-MAX_DETAIL = 100
+MAX_DETAIL = 160
 
 
 def detail_of(event: Json) -> str:
@@ -22,6 +24,8 @@ def detail_of(event: Json) -> str:
 
 def _brief(value: object) -> str:
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, Mapping) and "message" in value:
+        text = f"{value.get('code', '')}: {value['message']}"
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 3] + "..."
 
 

@@ -64,18 +64,17 @@ def follow_operation(inn: Invocation, label: str, operation_id: str, deadline: D
 
 
 def progress_of(operation: Json) -> str:
-    """Return how far an operation is: kind, hosts, step and bar, or whom it waits for."""
-    hosts = " to ".join(operation.get("hosts", ()))
-    text = f"{operation['kind']}{f' on {hosts}' if hosts else ''}"
-    if operation["status"] != "running":
-        text += f", {operation['status']}"
-    if operation.get("waits_for"):
-        return f"{text}, waits for host {operation['waits_for']}"
-    if operation.get("step"):
-        text += f", step {operation['step']}"
+    """Return how far an operation is, what matters most first: kind, bar, step and hosts, or whom it waits for."""
+    parts = [operation["kind"] + ("" if operation["status"] == "running" else f" {operation['status']}")]
     if operation.get("total_bytes"):
-        text += f" {bar(operation.get('done_bytes', 0), operation['total_bytes'])}"
-    return text
+        parts[0] += f" {bar(operation.get('done_bytes', 0), operation['total_bytes'])}"
+    if operation.get("waits_for"):
+        parts.append(f"waits for host {operation['waits_for']}")
+    elif operation.get("step"):
+        parts.append(f"step {operation['step']}")
+    if operation.get("hosts"):
+        parts.append(f"on {' to '.join(operation['hosts'])}")
+    return ", ".join(parts)
 
 
 def ended(label: str, operation: Json) -> str:

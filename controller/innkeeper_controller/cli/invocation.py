@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import click
+
 if TYPE_CHECKING:
     from innkeeper_controller.cli.preferences import Preferences
     from innkeeper_controller.client import Client
@@ -97,10 +99,18 @@ class Invocation:
             from innkeeper_controller.cli.preferences import read_token
             from innkeeper_controller.client import Client
 
-            self._client = Client(self.preferences.endpoint, read_token(self.preferences))
+            try:
+                self._client = Client(self.preferences.endpoint, read_token(self.preferences))
+            except ValueError as error:
+                raise click.UsageError(f"{error}.") from error
             if self._said.get("verbose", 0) > 1:
                 self._client.link.heard = self._tell_request
         return self._client
+
+    def close(self) -> None:
+        """Let go of the connection, if there is one."""
+        if self._client is not None:
+            self._client.close()
 
     def call(self, name: str, /, **params: Any) -> Json:  # noqa: ANN401 - what becomes JSON
         """Make one request; see ``Client.call``."""

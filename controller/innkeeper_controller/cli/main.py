@@ -70,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     invocation = Invocation()
     try:
+        return _run(invocation, arguments)
+    finally:
+        invocation.close()
+
+
+def _run(invocation: Invocation, arguments: Sequence[str] | None) -> int:
+    try:
         return _exit_code(inn.main(arguments, prog_name="inn", standalone_mode=False, obj=invocation))
     except click.ClickException as error:
         error.show()
@@ -83,9 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except InnkeeperError as error:
         # Only where something went wrong is it worth importing what explains it.
-        from innkeeper_controller.cli.complaints import complaint, exit_code
+        from innkeeper_controller.cli.complaints import complain, exit_code
 
-        invocation.note(complaint(error, invocation.template))
+        complain(invocation, error)
         return exit_code(error)
 
 

@@ -39,8 +39,13 @@ _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
 
 def _range(each: Json) -> str:
-    """Return a range as the command takes it: first address and how many."""
-    return f"{each.get('ip') or each.get('mac')}/{each['size']}"
+    """Return a range's first and last address."""
+    from ipaddress import IPv4Address
+
+    if each.get("ip"):
+        first = IPv4Address(each["ip"])
+        return f"{first} - {first + each['size'] - 1}"
+    return f"{words.count(each['size'], 'address')} from {each.get('mac')}"
 
 
 class Range(click.ParamType):  # type: ignore[type-arg]  # older click has none

@@ -60,7 +60,10 @@ def _show_text(answer: Json) -> str:
         ("Status", answer["status"]),
         ("Hosts", " to ".join(answer.get("hosts", ()))),
         ("Waits for", answer.get("waits_for") or None),
-        ("Step", f"{answer['step']} (of {answer.get('steps_total', '?')})" if answer.get("step") else ""),
+        (
+            "Step",
+            f"{answer['step']}, of {words.count(answer.get('steps_total', 0), 'step')}" if answer.get("step") else "",
+        ),
         ("Progress", f"{bar(done, total)} {words.size(done)} of {words.size(total)}" if total else None),
         ("Started", words.moment(answer.get("started_at_s"))),
         ("Ended", words.moment(answer.get("ended_at_s"))),

@@ -76,6 +76,11 @@ def count(quantity: int, noun: str) -> str:
     return f"{quantity} {noun if quantity == 1 else PLURALS.get(noun, f'{noun}s')}"
 
 
+def cores(quantity: float) -> str:
+    """Return ``1 core``, ``0.5 cores``."""
+    return f"{number(quantity)} core{'' if quantity == 1 else 's'}"
+
+
 def joined(words: Iterable[object]) -> str:
     """Return words with commas; ``-`` for none."""
     return ", ".join(str(word) for word in words) or "-"

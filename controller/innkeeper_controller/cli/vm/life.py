@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from innkeeper_controller.cli.commands import verb
-from innkeeper_controller.cli.complaints import TIMED_OUT, complaint
+from innkeeper_controller.cli.complaints import complain, exit_code
 from innkeeper_controller.cli.follow import AT_REST, Deadline, ended, follow_operation, follow_vm, label_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Json
@@ -32,15 +32,10 @@ class Tally:
         for text in texts:
             try:
                 done.append(act(text))
-            except WaitTimeoutError as error:
-                self._fail(error, TIMED_OUT)
-            except RefusedError as error:
-                self._fail(error, 1)
+            except (RefusedError, WaitTimeoutError) as error:
+                complain(self._inn, error, f"VM {text}")
+                self._code = max(self._code, exit_code(error))
         return done
-
-    def _fail(self, error: RefusedError | WaitTimeoutError, code: int) -> None:
-        self._inn.note(complaint(error))
-        self._code = max(self._code, code)
 
     def follow(self, acted: Json, *, good: str = "done") -> None:
         """Follow what has begun with a VM to its end, and say how it ended; a failure unless that was good."""
@@ -75,10 +70,9 @@ class Tally:
         self._answers.append(acted)
         if not self._inn.for_people:
             return
-        if acted.get("operation_id"):
-            self._inn.say(f"VM {acted['vm_id']}: {acted['operation_id']} has begun; it is {acted['state']}.")
-        else:
-            self._inn.say(f"VM {acted['vm_id']} is {acted['state']}.")
+        begun = acted.get("operation_id")
+        how = f", {begun} has begun; `inn operation wait {begun}` follows it" if begun else ""
+        self._inn.say(f"VM {acted['vm_id']} is {acted['state']}{how}.")
 
     def finish(self) -> None:
         """Write the answers for programs, and exit with 1 or 4 if anything failed or took too long."""

@@ -105,7 +105,7 @@ def _show_text(vm: Json, now_s: float) -> str:
         ("Error", vm.get("error") or None),
         ("Host", vm.get("host")),
         ("Owner", vm["owner"]),
-        ("CPU", f"{words.number(vm['cpu_cores'])} cores, {words.count(vm['vcpus'], 'vCPU')}"),
+        ("CPU", f"{words.cores(vm['cpu_cores'])}, {words.count(vm['vcpus'], 'vCPU')}"),
         ("Memory", words.memory(vm["memory_mib"])),
         ("Disks", "\n".join(_disk(disk) for disk in spec.get("disks", ()))),
         ("NICs", "\n".join(_nic(nic) for nic in vm.get("nics", ()))),

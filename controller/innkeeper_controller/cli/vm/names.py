@@ -6,6 +6,9 @@ from innkeeper_controller.cli import words
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.client_http import RefusedError
 
+#: Of many VMs with one name so many ids are told.
+SHOWN_IDS = 8
+
 
 def vm_id_of(inn: Invocation, text: str) -> int:
     """Return the id of the VM of that id or name.
@@ -19,8 +22,8 @@ def vm_id_of(inn: Invocation, text: str) -> int:
     if not found:
         raise RefusedError("not_found", f"There is no VM named {text}; `inn vm list` shows what there is.")
     if len(found) > 1:
-        ids = ", ".join(map(str, found[:8]))
-        raise RefusedError("ambiguous", f"{len(found)} VMs are named {text} ({ids}...); give an id.")
+        ids = ", ".join(map(str, found[:SHOWN_IDS])) + (", ..." if len(found) > SHOWN_IDS else "")
+        raise RefusedError("ambiguous", f"{len(found)} VMs are named {text} ({ids}); give an id.")
     return found[0]  # type: ignore[no-any-return]  # decoded JSON
 
 
