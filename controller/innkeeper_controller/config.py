@@ -1,0 +1,239 @@
+"""The controller's configuration: one TOML file, read once, with every mistake told at once.
+
+It looks nothing up and opens nothing.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from innkeeper_plugins.errors import InnkeeperError
+from innkeeper_plugins.vocabulary import Value
+
+DEFAULT_PATH: Final = Path("/etc/innkeeper/controller.toml")
+DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper")
+
+SCHEDULERS: Final = ("match-making", "none")
+POLICIES: Final = ("packing", "striping")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("json", "text")
+
+#: How far the default port of the bulk socket is from that of the agents' socket.
+_BULK_PORT_DISTANCE: Final = 2
+_MAX_PORT: Final = 65535
+MIB: Final = 1024 * 1024
+
+
+class ConfigError(InnkeeperError):
+    """The configuration cannot be used; the operator of the controller must act."""
+
+
+class HttpConfig(Value):
+    """``[http]``: where people and programs ask."""
+
+    #: ``address:port``; everybody who reaches it may try tokens, so put TLS in front of any other than a loopback one.
+    listen: str = "127.0.0.1:2633"
+
+
+class AgentsConfig(Value):
+    """``[agents]``: where agents dial."""
+
+    #: ZeroMQ endpoint to bind.
+    listen: str = "tcp://0.0.0.0:2634"
+    #: What join tokens tell agents to dial; empty for ``listen`` with this machine's address.
+    advertise: str = ""
+
+
+class BulkConfig(Value):
+    """``[bulk]``: where agents fetch uploaded images."""
+
+    #: ZeroMQ endpoint to bind; empty for the address of the agents' socket and its port + 2.
+    listen: str = ""
+    #: What agents dial; empty for ``listen`` with the address that the agents' socket is advertised with.
+    advertise: str = ""
+
+
+class LimitsConfig(Value):
+    """``[limits]``: how much at once, and how long."""
+
+    #: Largest body of a request but for uploads.
+    request_mib: int = 16
+    #: Largest upload.
+    upload_mib: int = 1024 * 1024
+    #: An upload that no image was made of is deleted after so long.
+    upload_expires_s: float = 86_400.0
+    #: A request has to arrive within this, an upload has to bring something.
+    receive_timeout_s: float = 60.0
+    #: Connections at once.
+    connections: int = 4096
+    #: Requests and messages that have not been reacted to.
+    waiting: int = 10_000
+    #: Consoles open at once.
+    consoles: int = 256
+    #: Requests whose answers are remembered, and for how long, so that asking twice changes nothing.
+    answers: int = 100_000
+    answers_kept_s: float = 7 * 86_400.0
+    vms_per_request: int = 10_000
+    pending_vms: int = 100_000
+
+
+class LogConfig(Value):
+    """``[log]``: what is told on standard error."""
+
+    level: str = "info"
+    #: ``json`` or ``text``.
+    format: str = "json"
+
+
+class Config(Value):
+    """All of it; every setting has a default."""
+
+    state_dir: Path = DEFAULT_STATE_DIR
+    #: SQLAlchemy URL; empty for SQLite in ``state_dir``.
+    database: str = ""
+    #: ``match-making``, or ``none`` to leave it to people and programs.
+    scheduler: str = "match-making"
+    #: ``packing`` fills hosts up, ``striping`` spreads over them.
+    policy: str = "packing"
+    heartbeat_interval_s: float = 5.0
+    #: A host that was silent for longer is lost, and its VMs UNKNOWN.
+    unknown_after_s: float = 60.0
+    join_token_lifetime_s: float = 3_600.0
+    #: How long a guest has to react to its power button.
+    shutdown_grace_s: int = 120
+    #: A leg that a host has not begun by then is refused by it.
+    leg_expires_in_s: float = 600.0
+    http: HttpConfig = HttpConfig()
+    agents: AgentsConfig = AgentsConfig()
+    bulk: BulkConfig = BulkConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
+
+    @property
+    def database_url(self) -> str:
+        """Where the state is."""
+        return self.database or f"sqlite:///{self.state_dir.absolute()}/controller.db"
+
+    @property
+    def bulk_listen(self) -> str:
+        """The endpoint of the bulk socket, with its default filled in."""
+        if self.bulk.listen:
+            return self.bulk.listen
+        host, port = split_endpoint(self.agents.listen)
+        return f"tcp://{host}:{port + _BULK_PORT_DISTANCE if port else 0}"
+
+
+def load(path: Path, *, must_exist: bool = True) -> Config:
+    """Read the file.
+
+    Raises:
+        ConfigError: it cannot be read, or has mistakes; the text names all of them.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if not must_exist:
+            return Config()
+        raise ConfigError(f"there is no {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse(text: str) -> Config:
+    """Return the configuration that the TOML text describes.
+
+    Raises:
+        ConfigError: as ``load`` does.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(error)) from error
+    mistakes = list(_unknown_keys(content, Config, ""))
+    if mistakes:
+        raise ConfigError("; ".join(mistakes))
+    try:
+        config = msgspec.convert(content, Config, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from error
+    mistakes = [mistake for mistake in _mistakes(config) if mistake]
+    if mistakes:
+        raise ConfigError("; ".join(mistakes))
+    return config
+
+
+def _decode_path(_kind: type, value: object) -> Path:
+    if not isinstance(value, str):
+        raise TypeError("expected a path as text")
+    return Path(value)
+
+
+def _unknown_keys(content: Mapping[str, Any], kind: type[Value], where: str) -> Iterator[str]:
+    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in content.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            yield f"unknown key {where}{key}" + (f", did you mean {where}{close[0]}?" if close else "")
+        elif isinstance(value, dict) and isinstance(known[key], type) and issubclass(known[key], Value):
+            yield from _unknown_keys(value, known[key], f"{where}{key}.")
+
+
+def split_endpoint(endpoint: str) -> tuple[str, int]:
+    """Return the address and the port of ``tcp://address:port``; an IPv6 address keeps its brackets.
+
+    Raises:
+        ValueError: it is no such endpoint.
+    """
+    parts = urlsplit(endpoint)
+    host, _, port = parts.netloc.rpartition(":")
+    if parts.scheme != "tcp" or not host or parts.path or not port.isdecimal() or int(port) > _MAX_PORT:
+        raise ValueError(f"{endpoint!r} is no endpoint like tcp://0.0.0.0:2634")
+    return host, int(port)
+
+
+def _mistakes(config: Config) -> Iterator[str]:
+    """Tell what is of the right type and still makes no sense."""
+    yield _not_one_of("scheduler", config.scheduler, SCHEDULERS)
+    yield _not_one_of("policy", config.policy, POLICIES)
+    yield _not_one_of("log.level", config.log.level, LOG_LEVELS)
+    yield _not_one_of("log.format", config.log.format, LOG_FORMATS)
+    yield _no_endpoint("http.listen", f"tcp://{config.http.listen}")
+    yield _no_endpoint("agents.listen", config.agents.listen)
+    for name, endpoint in (
+        ("agents.advertise", config.agents.advertise),
+        ("bulk.listen", config.bulk.listen),
+        ("bulk.advertise", config.bulk.advertise),
+    ):
+        yield _no_endpoint(name, endpoint) if endpoint else ""
+    for where, values in (("", config), ("limits.", config.limits)):
+        for name, value in msgspec.structs.asdict(values).items():
+            if isinstance(value, int | float) and value <= 0:
+                yield f"{where}{name} is {value}; it has to be more than 0"
+    if config.unknown_after_s < config.heartbeat_interval_s:
+        yield f"unknown_after_s is {config.unknown_after_s}, shorter than heartbeat_interval_s"
+
+
+def _not_one_of(name: str, value: str, possible: tuple[str, ...]) -> str:
+    if value in possible:
+        return ""
+    close = difflib.get_close_matches(value, possible, n=1)
+    return f"{name} is {value!r}; " + (f"did you mean {close[0]}?" if close else f"use one of {', '.join(possible)}")
+
+
+def _no_endpoint(name: str, endpoint: str) -> str:
+    try:
+        split_endpoint(endpoint)
+    except ValueError:
+        shown = endpoint.removeprefix("tcp://") if name == "http.listen" else endpoint
+        example = "127.0.0.1:2633" if name == "http.listen" else "tcp://10.0.0.1:2634"
+        return f"{name} is {shown!r}, which is no endpoint like {example}"
+    return ""

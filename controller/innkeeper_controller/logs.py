@@ -1,0 +1,53 @@
+"""How the controller's log looks: one JSON object a line on standard error, with the ids that were bound."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from innkeeper_controller.config import LogConfig
+
+#: Libraries whose every connection and request is no news.
+_QUIET = ("uvicorn.access", "uvicorn.error", "alembic", "asyncio")
+
+
+def configure(config: LogConfig) -> None:
+    """Set logging up for this process, libraries' included."""
+    level = logging.getLevelNamesMapping()[config.level.upper()]
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(config.format)],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _renderer(form: str) -> structlog.types.Processor:
+    if form == "text":
+        return structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    return structlog.processors.JSONRenderer(serializer=_to_json)
+
+
+def _to_json(event: Mapping[str, Any], **_: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

@@ -1,0 +1,97 @@
+"""The controller's configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from innkeeper_controller.config import Config, ConfigError, HttpConfig, LimitsConfig, load, parse, split_endpoint
+
+
+def test_no_file_is_needed(tmp_path: Path):
+    assert load(tmp_path / "controller.toml", must_exist=False) == Config()
+    assert Config().database_url == "sqlite:////var/lib/innkeeper/controller.db"
+
+
+def test_a_file_that_was_named_has_to_be_there(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"there is no .*controller\.toml"):
+        load(tmp_path / "controller.toml")
+
+
+def test_every_part_can_be_set(tmp_path: Path):
+    (tmp_path / "c.toml").write_text(
+        'state_dir = "/srv/inn"\nscheduler = "none"\n[http]\nlisten = "[::1]:80"\n[limits]\nconsoles = 3\n'
+    )
+    config = load(tmp_path / "c.toml")
+
+    assert config == Config(
+        state_dir=Path("/srv/inn"),
+        scheduler="none",
+        http=HttpConfig(listen="[::1]:80"),
+        limits=LimitsConfig(consoles=3),
+    )
+    assert config.database_url == "sqlite:////srv/inn/controller.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("shceduler = 1", "unknown key shceduler, did you mean scheduler?"),
+        ("[http]\nlissen = 1\n[nothing]", "unknown key http.lissen, did you mean http.listen?; unknown key nothing"),
+        ("heartbeat_interval_s = 'x'", "Expected `float`, got `str` - at `$.heartbeat_interval_s`"),
+        ("state_dir = 3", "expected a path as text - at `$.state_dir`"),
+        ("scheduler = 'match-maker'", "scheduler is 'match-maker'; did you mean match-making?"),
+        (
+            "policy = 'x'\n[log]\nlevel = 'loud'\nformat = 'xml'",
+            (
+                "policy is 'x'; use one of packing, striping; log.level is 'loud'; "
+                "use one of debug, info, warning, error; log.format is 'xml'; use one of json, text"
+            ),
+        ),
+        ("[http]\nlisten = 'localhost'", "http.listen is 'localhost', which is no endpoint like 127.0.0.1:2633"),
+        (
+            "[agents]\nadvertise = 'udp://a:1'\n[bulk]\nlisten = 'tcp://a:99999'",
+            (
+                "agents.advertise is 'udp://a:1', which is no endpoint like tcp://10.0.0.1:2634; "
+                "bulk.listen is 'tcp://a:99999', which is no endpoint like tcp://10.0.0.1:2634"
+            ),
+        ),
+        ("[limits]\nconsoles = 0", "limits.consoles is 0; it has to be more than 0"),
+        ("unknown_after_s = 1", "unknown_after_s is 1.0, shorter than heartbeat_interval_s"),
+        ("a = ", "Invalid value (at end of document)"),
+    ],
+)
+def test_mistakes_are_told_all_at_once(text: str, complaint: str):
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+
+    assert str(error.value) == complaint
+
+
+def test_a_file_with_mistakes_is_named(tmp_path: Path):
+    (tmp_path / "c.toml").write_text("x = 1")
+    with pytest.raises(ConfigError, match=r"c\.toml: unknown key x"):
+        load(tmp_path / "c.toml")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
+    (tmp_path / "c.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"c\.toml cannot be read"):
+        load(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize(
+    ("agents", "bulk"),
+    [("tcp://0.0.0.0:2634", "tcp://0.0.0.0:2636"), ("tcp://[::1]:7", "tcp://[::1]:9"), ("tcp://a:0", "tcp://a:0")],
+)
+def test_the_bulk_socket_is_beside_that_of_the_agents(agents: str, bulk: str):
+    assert parse(f"[agents]\nlisten = '{agents}'").bulk_listen == bulk
+
+
+def test_the_bulk_socket_can_be_elsewhere():
+    assert parse("[bulk]\nlisten = 'tcp://10.0.0.1:77'").bulk_listen == "tcp://10.0.0.1:77"
+
+
+@pytest.mark.parametrize("endpoint", ["", "tcp://", "tcp://a", "tcp://a:b", "tcp://:1", "tcp://a:1/x", "ipc://x:1"])
+def test_what_is_no_endpoint_is_refused(endpoint: str):
+    with pytest.raises(ValueError, match="is no endpoint"):
+        split_endpoint(endpoint)
