@@ -12,7 +12,7 @@ from typing import IO
 from urllib.parse import quote, urlencode
 
 from innkeeper_controller.cli.routes import ROUTES
-from innkeeper_controller.client_http import BROKEN, Json, Link, RefusedError, UnreachableError, chunks_of
+from innkeeper_controller.client_http import BROKEN, Json, Link, RefusedError, UnreachableError
 from innkeeper_controller.client_streams import ConsoleStream, EventStream, WaitTimeoutError
 
 __all__ = ["Client", "ConsoleStream", "RefusedError", "UnreachableError", "WaitTimeoutError"]
@@ -177,3 +177,14 @@ def _text(value: object) -> str | list[str]:
     if isinstance(value, (list, tuple)):
         return [str(each) for each in value]
     return str(value)
+
+
+def chunks_of(file: IO[bytes], size_bytes: int, *, chunk_bytes: int = 1024 * 1024) -> Iterator[bytes]:
+    """Give the next ``size_bytes`` of a file in chunks; fewer where the file ends before."""
+    left_bytes = size_bytes
+    while left_bytes > 0:
+        chunk = file.read(min(chunk_bytes, left_bytes))
+        if not chunk:
+            return
+        left_bytes -= len(chunk)
+        yield chunk

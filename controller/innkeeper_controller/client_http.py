@@ -8,9 +8,10 @@ import http.client
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from innkeeper_plugins.errors import InnkeeperError
@@ -180,6 +181,7 @@ class Stream:
         #: Kept beside the connection, which forgets it once the server says that this answer is the last.
         self._socket: socket.socket = connection.sock
         self._answer: http.client.HTTPResponse | None = None
+        self._reading = threading.Lock()
 
     def begin(self, target: str, headers: Mapping[str, str]) -> None:
         """Send the request and read the head of the answer.
@@ -203,15 +205,18 @@ class Stream:
 
     def read(self) -> bytes:
         """Return what has come as soon as something has; empty at the end."""
-        return self._begun.read1(65536)
+        with self._reading:
+            return b"" if self._begun.closed else self._begun.read1(65536)
 
     def close(self) -> None:
         """Let go of the connection; who reads in another thread sees its end."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        if self._answer is not None:
-            self._answer.close()
-        self._connection.close()
+        # The reader, woken by the end of the connection, lets go before its file is taken away.
+        with self._reading:
+            if self._answer is not None:
+                self._answer.close()
+            self._connection.close()
 
     @property
     def _begun(self) -> http.client.HTTPResponse:
@@ -267,17 +272,6 @@ def decode_answer(status: int, kind: str, content: bytes) -> Json:
     raise RefusedError(
         refusal.get("code", "bad_answer"), message, status=status, mistakes=refusal.get("mistakes") or ()
     )
-
-
-def chunks_of(file: IO[bytes], size_bytes: int, *, chunk_bytes: int = 1024 * 1024) -> Iterator[bytes]:
-    """Give the next ``size_bytes`` of a file in chunks; fewer where the file ends before."""
-    left_bytes = size_bytes
-    while left_bytes > 0:
-        chunk = file.read(min(chunk_bytes, left_bytes))
-        if not chunk:
-            return
-        left_bytes -= len(chunk)
-        yield chunk
 
 
 def parse_events(lines: Iterable[bytes]) -> Iterator[tuple[str, str, Json]]:

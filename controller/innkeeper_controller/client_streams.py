@@ -115,8 +115,8 @@ class ConsoleStream:
         """Return what the guest printed as soon as it prints something; empty when the console has ended."""
         try:
             return self._stream.read()
-        except (*BROKEN, ValueError):
-            # A console that breaks has ended; ValueError is what a closed one raises.
+        except BROKEN:
+            # A console that breaks has ended.
             return b""
 
     def write(self, data: bytes) -> None:

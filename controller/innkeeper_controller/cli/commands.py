@@ -121,7 +121,7 @@ def common_options(*, hidden: bool) -> list[click.Option]:
     """Return the options that every command takes; ``inn`` itself takes them too, and shows them."""
     return [
         click.Option(["--endpoint"], metavar="URL", hidden=hidden, help="Where the controller is."),
-        click.Option(["--token-file"], metavar="FILE", hidden=hidden, help="File with your token."),
+        click.Option(["--token-file"], metavar="FILE", type=click.Path(), hidden=hidden, help="File with your token."),
         click.Option(["-v", "--verbose"], count=True, help="Say more; -vv also shows each HTTP request."),
     ]
 

@@ -4,6 +4,7 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import NounGroup, verb
+from innkeeper_controller.cli.complete import DATASTORES
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 
@@ -50,7 +51,7 @@ def list_(inn: Invocation) -> None:
 
 
 @verb("show", "inn datastore show default", of=datastore)
-@click.argument("name", metavar="DATASTORE")
+@click.argument("name", metavar="DATASTORE", shell_complete=DATASTORES)
 def show(inn: Invocation, name: str) -> None:
     """Show one datastore and its room on each host."""
     answer = inn.call("datastore.show", datastore=name)
@@ -73,7 +74,7 @@ def _show_text(answer: Json) -> str:
 
 
 @verb("delete", "inn datastore delete fast", of=datastore)
-@click.argument("name", metavar="DATASTORE")
+@click.argument("name", metavar="DATASTORE", shell_complete=DATASTORES)
 def delete(inn: Invocation, name: str) -> None:
     """Forget an empty datastore."""
     answer = inn.call("datastore.delete", datastore=name)

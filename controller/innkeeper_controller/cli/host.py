@@ -4,6 +4,7 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import NounGroup, assignments, verb
+from innkeeper_controller.cli.complete import HOSTS
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 
@@ -47,7 +48,7 @@ def add(inn: Invocation, name: str, labels: tuple[str, ...]) -> None:
 
 
 @verb("token", "inn host token host-a", of=host)
-@click.argument("name_or_id", metavar="HOST")
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def token(inn: Invocation, name_or_id: str) -> None:
     """Make a new join token, to enrol a host again or change its key."""
     answer = inn.call("host.token", host=name_or_id)
@@ -74,7 +75,7 @@ def list_(inn: Invocation) -> None:
 
 
 @verb("show", "inn host show host-a", "inn host show 1 -o json", of=host)
-@click.argument("name_or_id", metavar="HOST")
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def show(inn: Invocation, name_or_id: str) -> None:
     """Show all that a host says of itself, and the VMs on it."""
     answer = inn.call("host.show", host=name_or_id)
@@ -115,21 +116,21 @@ def _say_state(inn: Invocation, request: str, name_or_id: str, sentence: str) ->
 
 
 @verb("enable", "inn host enable host-a", of=host)
-@click.argument("name_or_id", metavar="HOST")
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def enable(inn: Invocation, name_or_id: str) -> None:
     """Let VMs come to a host again."""
     _say_state(inn, "host.enable", name_or_id, ".")
 
 
 @verb("disable", "inn host disable host-a", of=host)
-@click.argument("name_or_id", metavar="HOST")
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def disable(inn: Invocation, name_or_id: str) -> None:
     """Let no more VMs come to a host; those on it stay."""
     _say_state(inn, "host.disable", name_or_id, "; its VMs ({vms}) stay and no more come.")
 
 
 @verb("drain", "inn host drain host-a", of=host)
-@click.argument("name_or_id", metavar="HOST")
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def drain(inn: Invocation, name_or_id: str) -> None:
     """Move a host's VMs away and let none come."""
     _say_state(
@@ -138,7 +139,7 @@ def drain(inn: Invocation, name_or_id: str) -> None:
 
 
 @verb("delete", "inn host delete host-a", "inn host delete host-a --force", of=host)
-@click.argument("name_or_id", metavar="HOST")
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 @click.option("--force", is_flag=True, help="The machine is dead or wiped for certain: its VMs become FAILED.")
 def delete(inn: Invocation, name_or_id: str, *, force: bool) -> None:
     """Forget a host and revoke its key."""

@@ -9,6 +9,7 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import SIZE, NounGroup, verb
+from innkeeper_controller.cli.complete import DATASTORES, HOSTS, IMAGES
 from innkeeper_controller.cli.follow import Deadline, ended, follow_operation
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
@@ -50,8 +51,10 @@ COLUMNS = (
 @click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File here, to upload.")
 @click.option("--path", help="File on a host, below an import directory of its agent; needs --host.")
 @click.option("--url", help="Address that a host fetches it from.")
-@click.option("--host", help="Host that takes it and keeps it for good; else the one with most room.")
-@click.option("--datastore", default="default", show_default=True, help="Where it lies.")
+@click.option(
+    "--host", shell_complete=HOSTS, help="Host that takes it and keeps it for good; else the one with most room."
+)
+@click.option("--datastore", default="default", shell_complete=DATASTORES, show_default=True, help="Where it lies.")
 @click.option("--type", "kind", type=click.Choice(TYPES), default="os", show_default=True, help="What it is.")
 @click.option("--format", "form", type=click.Choice(("qcow2", "raw")), help="Format; else as the inspection finds.")
 @click.option("--sha256", help="Digest that must come out.")
@@ -128,7 +131,7 @@ def list_(inn: Invocation) -> None:
 
 
 @verb("show", "inn image show debian-12", of=image)
-@click.argument("name_or_id", metavar="IMAGE")
+@click.argument("name_or_id", metavar="IMAGE", shell_complete=IMAGES)
 def show(inn: Invocation, name_or_id: str) -> None:
     """Show one image."""
     answer = inn.call("image.show", image=name_or_id)
@@ -158,7 +161,7 @@ def _show_text(answer: Json) -> str:
 
 
 @verb("delete", "inn image delete debian-11", of=image, waits=True)
-@click.argument("name_or_id", metavar="IMAGE")
+@click.argument("name_or_id", metavar="IMAGE", shell_complete=IMAGES)
 def delete(inn: Invocation, name_or_id: str) -> None:
     """Delete an image that no VM uses, from every host that holds it."""
     answer = inn.call("image.delete", image=name_or_id)

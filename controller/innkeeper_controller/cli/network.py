@@ -9,6 +9,7 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import NounGroup, verb
+from innkeeper_controller.cli.complete import NETWORKS
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 
@@ -73,7 +74,7 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # older click has none
     "inn network add examples/lan.net",
     of=network,
 )
-@click.argument("name_or_file", metavar="NAME|FILE")
+@click.argument("name_or_file", metavar="NAME|FILE", type=click.Path(allow_dash=True))
 @click.option("--range", "ranges", type=Range(), multiple=True, metavar="IP/COUNT", help="First address / how many.")
 @click.option("--bridge", help="Bridge on the hosts; none for user-mode networking.")
 @click.option("--vlan", "vlan_id", type=int, help="VLAN id.")
@@ -114,7 +115,7 @@ def list_(inn: Invocation) -> None:
 
 
 @verb("show", "inn network show lan", of=network)
-@click.argument("name_or_id", metavar="NETWORK")
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
 def show(inn: Invocation, name_or_id: str) -> None:
     """Show one network."""
     answer = inn.call("network.show", network=name_or_id)
@@ -138,7 +139,7 @@ def _show_text(answer: Json) -> str:
 
 
 @verb("delete", "inn network delete lan", of=network)
-@click.argument("name_or_id", metavar="NETWORK")
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
 def delete(inn: Invocation, name_or_id: str) -> None:
     """Delete a network that no VM has an address of."""
     answer = inn.call("network.delete", network=name_or_id)
@@ -146,7 +147,7 @@ def delete(inn: Invocation, name_or_id: str) -> None:
 
 
 @verb("hold", "inn network hold lan 10.0.0.20", of=network)
-@click.argument("name_or_id", metavar="NETWORK")
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
 @click.argument("address", metavar="IP|MAC")
 def hold(inn: Invocation, name_or_id: str, address: str) -> None:
     """Keep an address from everybody."""
@@ -155,7 +156,7 @@ def hold(inn: Invocation, name_or_id: str, address: str) -> None:
 
 
 @verb("release", "inn network release lan 10.0.0.20", of=network)
-@click.argument("name_or_id", metavar="NETWORK")
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
 @click.argument("address", metavar="IP|MAC")
 def release(inn: Invocation, name_or_id: str, address: str) -> None:
     """Give a held address free again."""
@@ -168,7 +169,7 @@ def _lease(answer: Json) -> str:
 
 
 @verb("leases", "inn network leases lan", of=network)
-@click.argument("name_or_id", metavar="NETWORK")
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
 def leases(inn: Invocation, name_or_id: str) -> None:
     """List the addresses that are leased or held, and by whom."""
     answer = inn.call("network.leases", network=name_or_id)

@@ -5,6 +5,7 @@ import click
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import NounGroup, verb
 from innkeeper_controller.cli.complaints import failure
+from innkeeper_controller.cli.complete import OPERATIONS
 from innkeeper_controller.cli.follow import Deadline, ended, follow_operation
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
@@ -46,7 +47,7 @@ def list_(inn: Invocation) -> None:
 
 
 @verb("show", "inn operation show o12", of=operation)
-@click.argument("operation_id", metavar="ID")
+@click.argument("operation_id", metavar="ID", shell_complete=OPERATIONS)
 def show(inn: Invocation, operation_id: str) -> None:
     """Show an operation with its step and progress."""
     answer = inn.call("operation.show", operation_id=operation_id)
@@ -75,7 +76,7 @@ def _show_text(answer: Json) -> str:
 
 
 @verb("wait", "inn operation wait o12 --timeout 5m", of=operation, timed=True)
-@click.argument("operation_id", metavar="ID")
+@click.argument("operation_id", metavar="ID", shell_complete=OPERATIONS)
 def wait(inn: Invocation, operation_id: str) -> None:
     """Follow an operation to its end; exits with 1 unless it is done."""
     answer = follow_operation(inn, operation_id, operation_id, Deadline.after(inn.timeout_s))
@@ -85,7 +86,7 @@ def wait(inn: Invocation, operation_id: str) -> None:
 
 
 @verb("cancel", "inn operation cancel o12", of=operation, waits=True)
-@click.argument("operation_id", metavar="ID")
+@click.argument("operation_id", metavar="ID", shell_complete=OPERATIONS)
 def cancel(inn: Invocation, operation_id: str) -> None:
     """Stop an operation as soon as it can be stopped, and take back what it did."""
     answer = inn.call("operation.cancel", operation_id=operation_id)

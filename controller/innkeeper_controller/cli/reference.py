@@ -99,7 +99,11 @@ def commands_page() -> str:
 def _section(path: tuple[str, ...], command: Verb) -> str:
     context = click.Context(command, info_name=" ".join(path))
     usage = " ".join([*path, *command.collect_usage_pieces(context)])
-    options = [record for each in command.params if (record := each.get_help_record(context))]
+    options = [
+        record
+        for each in command.params
+        if isinstance(each, click.Option) and (record := each.get_help_record(context))
+    ]
     shown = [record for record in options if not record[0].startswith(("-v", "-o", "--wait"))]
     text = (command.help or "").strip()
     lines = [f"### {' '.join(path)}", "", *(line.strip() for line in text.splitlines()), "", "```", usage, "```", ""]

@@ -1,7 +1,7 @@
 """Where each request of the public API goes; equal to the request table, which a test makes sure of.
 
-Written out so that the client need not import the table with its types and handlers.
-``tests/controller/cli/reference.py --write`` writes it anew.
+Written out so that the client need not import the table with its types and handlers;
+``python -m innkeeper_controller.cli.reference`` writes it anew.
 """
 
 #: ``{name: (HTTP method, path)}``

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 import click
 
 from innkeeper_controller.cli.commands import verb
+from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.follow import Deadline
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.vm.names import vm_id_of
@@ -31,7 +32,7 @@ KEPT_BYTES = 65536
     timed=True,
     shows=False,
 )
-@click.argument("vm", metavar="VM")
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
 @click.option("--until", metavar="TEXT", help="Print until the guest has printed that, then end.")
 @click.option("--print", "only_print", is_flag=True, help="Print only, even on a terminal.")
 def console(inn: Invocation, vm: str, until: str | None, *, only_print: bool) -> None:

@@ -5,6 +5,7 @@ import click
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import verb
 from innkeeper_controller.cli.complaints import failure, tool_words
+from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.events import EVENT_COLUMNS
 from innkeeper_controller.cli.follow import progress_of
 from innkeeper_controller.cli.invocation import Invocation
@@ -13,7 +14,7 @@ from innkeeper_controller.cli.vm.names import vm_id_of
 
 
 @verb("why", "inn vm why 7")
-@click.argument("vm", metavar="VM")
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
 def why(inn: Invocation, vm: str) -> None:
     """Say why a VM is where it is: host by host while it waits."""
     answer = inn.call("vm.why", vm_id=vm_id_of(inn, vm))
@@ -57,7 +58,7 @@ def _verdicts(hosts: list[Json]) -> list[str]:
 
 
 @verb("plan", "inn vm plan 7")
-@click.argument("vm", metavar="VM")
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
 def plan(inn: Invocation, vm: str) -> None:
     """Show the transfer script of the present or last operation."""
     answer = inn.call("vm.plan", vm_id=vm_id_of(inn, vm))
@@ -76,7 +77,7 @@ def _plan_text(answer: Json) -> str:
 
 
 @verb("log", "inn vm log 7", "inn vm log 7 -o json")
-@click.argument("vm", metavar="VM")
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
 def log(inn: Invocation, vm: str) -> None:
     """Show every step with the driver's own words."""
     answer = inn.client.log(vm_id_of(inn, vm))
@@ -111,7 +112,7 @@ def _brief(value: object) -> str:
 
 
 @verb("history", "inn vm history 7", "inn vm history 7 -o json")
-@click.argument("vm", metavar="VM")
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
 def history(inn: Invocation, vm: str) -> None:
     """Show all that has happened to a VM, even after its end."""
     answer = inn.client.history(vm_id_of(inn, vm))

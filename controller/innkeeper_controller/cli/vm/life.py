@@ -6,13 +6,15 @@ import click
 
 from innkeeper_controller.cli.commands import verb
 from innkeeper_controller.cli.complaints import complain, exit_code
+from innkeeper_controller.cli.complete import HOSTS
+from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.follow import AT_REST, Deadline, ended, follow_operation, follow_vm, label_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Json
 from innkeeper_controller.cli.vm.names import expanded, vm_id_of
 from innkeeper_controller.client import RefusedError, WaitTimeoutError
 
-VMS = click.argument("vms", metavar="VM...", nargs=-1, required=True)
+VMS = click.argument("vms", metavar="VM...", nargs=-1, required=True, shell_complete=complete_vms)
 HARD = click.option("--hard", is_flag=True, help="At once, without asking the guest.")
 
 
@@ -155,16 +157,16 @@ def reboot(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
 
 
 @verb("deploy", "inn vm deploy 7 host-a --wait", waits=True)
-@click.argument("vm", metavar="VM")
-@click.argument("host", metavar="HOST")
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
+@click.argument("host", metavar="HOST", shell_complete=HOSTS)
 def deploy(inn: Invocation, vm: str, host: str) -> None:
     """Deploy a waiting VM on the host that you choose."""
     _act(inn, "vm.deploy", (vm,), host=host)
 
 
 @verb("migrate", "inn vm migrate 7 host-b --live --wait", "inn vm migrate 7", waits=True)
-@click.argument("vm", metavar="VM")
-@click.argument("host", metavar="[HOST]", required=False)
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
+@click.argument("host", metavar="[HOST]", required=False, shell_complete=HOSTS)
 @click.option("--live", is_flag=True, help="While it runs, instead of saved and restored.")
 def migrate(inn: Invocation, vm: str, host: str | None, *, live: bool) -> None:
     """Move a VM to another host.

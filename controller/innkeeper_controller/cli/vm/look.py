@@ -6,6 +6,8 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import verb
+from innkeeper_controller.cli.complete import HOSTS
+from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.follow import ended, progress_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
@@ -43,7 +45,7 @@ COLUMNS = (
     "inn vm list -o json | jq -r '.[].name'",
 )
 @click.option("--state", type=click.Choice(STATES, case_sensitive=False), help="Only those in that state.")
-@click.option("--host", help="Only those on that host (id or name).")
+@click.option("--host", shell_complete=HOSTS, help="Only those on that host (id or name).")
 @click.option("--owner", help="Only those of that user.")
 @click.option("--mine", is_flag=True, help="Only your own.")
 @click.option("--name", help="Only those with that in their name.")
@@ -90,7 +92,7 @@ def _remark(inn: Invocation, vms: list[Json], *, filtered: bool) -> None:
 
 
 @verb("show", "inn vm show 7", "inn vm show web -o json")
-@click.argument("vm", metavar="VM")
+@click.argument("vm", metavar="VM", shell_complete=complete_vms)
 def show(inn: Invocation, vm: str) -> None:
     """Show all that is known of a VM."""
     answer = inn.call("vm.show", vm_id=vm_id_of(inn, vm))

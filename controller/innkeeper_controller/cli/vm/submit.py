@@ -19,7 +19,7 @@ from innkeeper_controller.cli.output import Json
     "echo 'NAME = a CPU = 1 MEMORY = 128' | inn vm submit - --hold -v",
     waits=True,
 )
-@click.argument("template", metavar="FILE|-")
+@click.argument("template", metavar="FILE|-", type=click.Path(allow_dash=True))
 @click.option("-n", "--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many alike.")
 @click.option("--name", help="Name instead of the template's; several get -0, -1... behind it.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set or replace an attribute; repeatable.")
