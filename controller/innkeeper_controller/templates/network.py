@@ -52,7 +52,8 @@ def network_remarks(attributes: Sequence[Attribute]) -> tuple[Mistake, ...]:
     """Return what the author should know although nothing is wrong: no effect, not kept, a gateway in a range."""
     checked = check(attributes, NETWORK, "network")
     gateway = checked.top.text("GATEWAY")
-    if gateway and find(_ranges(checked), ip=gateway):
+    ranges = _ranges(checked)
+    if gateway and not checked.findings.mistakes and find(ranges, ip=gateway):
         text = f"{gateway} is in a range, so a VM may be given it; hold it: inn network hold NETWORK {gateway}."
         checked.findings.remark(checked.top.place("GATEWAY"), "GATEWAY", text)
     return in_order(checked.findings.remarks)

@@ -78,8 +78,6 @@ class Scanner:
             else:
                 self.found.append((self.at, attribute))
 
-    # Where we are
-
     def _place(self, offset: int) -> tuple[int, int]:
         line = bisect.bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
@@ -111,8 +109,6 @@ class Scanner:
             return
         match = _NEXT_ATTRIBUTE.search(self.text, self.at)
         self.at = match.end() if match else len(self.text)
-
-    # Attributes
 
     def _attribute(self) -> Attribute:
         start = self.at
@@ -163,8 +159,6 @@ class Scanner:
                 message = f"The value of {before.name} ends at the blank; a value with blanks needs quotes."
                 return _BrokenError(start, message, suggestion=brief(f'{before.name} = "{before.value}{gap}{rest}"'))
         return _BrokenError(start, f"{brief(word)} is followed by no =; an attribute is NAME = value.")
-
-    # Values
 
     def _value(self, name: str, *, in_vector: bool) -> str:
         start = self.at
@@ -224,8 +218,6 @@ class Scanner:
         if not in_vector:
             raise _BrokenError(offset, message, suggestion=suggestion, resume=self.at)
         self._add(offset, message, field=name, suggestion=suggestion)
-
-    # Vectors
 
     def _vector(self, name: str) -> tuple[Pair, ...]:
         opened, gap = self.at, None

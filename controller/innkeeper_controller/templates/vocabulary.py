@@ -103,7 +103,7 @@ _NAME = {"pattern": r"[^/\n\t]{1,128}", "pattern_says": "up to 128 characters wi
 _REFERENCE = {"pattern": r"[^\n\t]{1,128}", "pattern_says": "a name of up to 128 characters"}
 _ID = {"pattern": r"[0-9]{1,18}", "pattern_says": "a number"}
 #: ``$FILE[IMAGE="name"]`` or ``$FILE[IMAGE_ID=3]``, as OpenNebula writes kernels.
-FILE_REFERENCE = r"\$FILE\[\s*IMAGE(_ID)?\s*=\s*\"?([^\"\],]+)\"?\s*(?:,[^\]]*)?\]"
+FILE_REFERENCE = r'\$FILE\[\s*IMAGE(_ID)?\s*=\s*"?([^"\],]+)"?\s*(?:,[^\]]*)?\]'
 _FILE = {"pattern": FILE_REFERENCE, "pattern_says": '$FILE[IMAGE="name"] or $FILE[IMAGE_ID=3]'}
 _QUEUES = {"pattern": r"auto|[0-9]{1,3}", "pattern_says": "a number or auto"}
 _CACHE_MODES = ("default", "none", "writethrough", "writeback", "directsync", "unsafe")
