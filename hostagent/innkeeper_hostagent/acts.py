@@ -26,7 +26,8 @@ class Act:
         self.run = run
         self._report = report
         self._cancelled = False
-        self._next_report_s = 0.0
+        # What is over within the interval is never reported on: its end is news enough.
+        self._next_report_s = time.monotonic() + REPORT_INTERVAL_S
 
     def cancel(self) -> None:
         """Let the next look at ``is_cancelled`` or ``progress`` stop the step."""

@@ -59,7 +59,7 @@ class Agent:
     """One host's agent; every method has to be called on the loop's thread."""
 
     def __init__(
-        self, config: Config, *, registry: Registry, loop: asyncio.AbstractEventLoop, context: Context | None = None
+        self, config: Config, *, registry: Registry, loop: asyncio.AbstractEventLoop, context: "Context | None" = None
     ) -> None:
         """Make the drivers and open the files; nothing runs yet.
 
@@ -160,7 +160,7 @@ class Agent:
         surveyor = Surveyor(self._config, self._drivers, self._equipment.datastores, registry.probes())
         return Advertiser(surveyor, loop=self._loop, changed=self._advertise, interval_s=self._config.probe_interval_s)
 
-    def _made_link(self, context: Context | None) -> Link:
+    def _made_link(self, context: "Context | None") -> Link:
         return Link(
             self.membership.endpoint,
             self.membership.controller_public_key,
@@ -215,7 +215,7 @@ class Agent:
         self._on_lost()
 
     def _on_lost(self) -> None:
-        if self.is_connected:
+        if self.is_connected and not self._stopping:
             _log.warning("disconnected", controller=self.membership.endpoint)
         self.is_connected = False
         self._consoles.close_all()

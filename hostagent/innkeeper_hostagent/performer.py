@@ -117,9 +117,9 @@ class Performer:
         if act is not None:
             act.cancel()
 
-    def tidy_up(self, vm: Vm) -> None:
-        """Remove what only the agent wrote about a VM of which nothing is here any more."""
-        self._others.submit(lambda: self._tidy_up(vm))
+    def tidy_up(self, vm: Vm, done: Callable[[], None]) -> None:
+        """Remove what only the agent wrote about a VM of which nothing is here any more, then call ``done``."""
+        self._others.submit(lambda: self._tidy_up(vm, done))
 
     def place(self, act: Act | None = None) -> AgentPlace:
         """Return the place for a verb."""
@@ -151,9 +151,13 @@ class Performer:
     def _report(self, act: Act, done_bytes: int, total_bytes: int) -> None:
         self._progressed(act.run, done_bytes, total_bytes)
 
-    def _tidy_up(self, vm: Vm) -> None:
-        self._equipment.seals.unseal(vm.vm_id)
-        scripts.tidy(self.place().vm_dirs(vm))
+    def _tidy_up(self, vm: Vm, done: Callable[[], None]) -> None:
+        try:
+            self._equipment.seals.unseal(vm.vm_id)
+            scripts.tidy(self.place().vm_dirs(vm))
+        except OSError as error:
+            _log.warning("not_tidied", vm_id=vm.vm_id, error=str(error))
+        done()
 
     def _carry_out(self, act: Act, script: CarryOut | None) -> Outcome:
         started_s = time.monotonic()

@@ -27,7 +27,7 @@ class Server:
         equipment: Equipment,
         *,
         controller: str,
-        context: Context | None,
+        context: "Context | None",
     ) -> None:
         """Open nothing yet.
 

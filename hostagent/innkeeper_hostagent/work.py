@@ -18,7 +18,7 @@ from innkeeper_hostagent.performer import Ended, Performer, Progressed
 from innkeeper_hostagent.protocol.messages import AgentMessage, CarryOut, LegEnded, LegStatus, Progress
 from innkeeper_hostagent.recorder import Recorder
 from innkeeper_plugins.steps import Family, verb_of
-from innkeeper_plugins.vocabulary import OperationId, Outcome, VmId
+from innkeeper_plugins.vocabulary import OperationId, Outcome, Vm, VmId
 
 _log = structlog.get_logger("innkeeper.agent")
 
@@ -74,6 +74,8 @@ class Work:
             failed=listeners.failed,
         )
         self._stopped: asyncio.Event | None = None
+        #: ``{VM whose directory is being tidied: steps that wait for that}``
+        self._tidying: dict[VmId, list[RunStep]] = {}
 
     def start(self) -> None:
         """Go on with what the journal says was under way.
@@ -136,8 +138,7 @@ class Work:
     def _act(self, effect: Effect) -> None:
         match effect:
             case RunStep():
-                self._touch(effect)
-                self.performer.run(effect)
+                self._run(effect)
             case Send():
                 self._listeners.send(effect.message)
             case WriteScript():
@@ -145,7 +146,25 @@ class Work:
             case CancelStep():
                 self.performer.cancel(effect)
             case TidyUp():
-                self.performer.tidy_up(effect.vm)
+                self._tidy_up(effect.vm)
+
+    def _run(self, run: RunStep) -> None:
+        self._touch(run)
+        if run.vm is not None and run.vm.vm_id in self._tidying:
+            self._tidying[run.vm.vm_id].append(run)
+        else:
+            self.performer.run(run)
+
+    def _tidy_up(self, vm: Vm) -> None:
+        """Tidy up after the VM; steps of its next operation wait, for they need the directory."""
+        if vm.vm_id not in self._tidying:
+            self._tidying[vm.vm_id] = []
+            self.performer.tidy_up(vm, lambda: tell(self._loop, self._on_tidied, vm.vm_id))
+
+    def _on_tidied(self, vm_id: VmId) -> None:
+        for run in self._tidying.pop(vm_id):
+            if self._stopped is None:
+                self.performer.run(run)
 
     def _touch(self, run: RunStep) -> None:
         if run.vm is not None and verb_of(run.step).family is Family.HYPERVISOR:
