@@ -27,12 +27,33 @@ class Member(NamedTuple):
     section: str = "Commands"
 
 
-class LazyGroup(click.Group):
+class NounGroup(click.Group):
+    """A group whose verbs are all in one module, in the order in which they are defined there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own
+        """Add what all groups of ours have in common."""
+        super().__init__(*args, context_settings=CONTEXT, **kwargs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order in which help lists them."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the member, or say which one was probably meant."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            ctx.fail(_unknown(ctx.command_path, args[0], known))
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(NounGroup):
     """A group that knows its members' names and summaries, and imports one when it is used."""
 
     def __init__(self, *args: Any, members: Mapping[str, Member], **kwargs: Any) -> None:  # noqa: ANN401 - click's own
         """Take the members in the order in which help lists them."""
-        super().__init__(*args, context_settings=CONTEXT, **kwargs)
+        super().__init__(*args, **kwargs)
         self.members = members
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -48,14 +69,6 @@ class LazyGroup(click.Group):
         found = getattr(importlib.import_module(f"innkeeper_controller.cli.{module}"), name)
         assert isinstance(found, click.Command)
         return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the member, or say which one was probably meant."""
-        if args and args[0] not in self.members and not args[0].startswith("-"):
-            ctx.fail(_unknown(ctx.command_path, args[0], list(self.members)))
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the members under their headings."""
@@ -197,26 +210,6 @@ def verb(
         return command
 
     return make
-
-
-class NounGroup(click.Group):
-    """A group whose verbs are all in one module."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own
-        """Keep the order in which the verbs are defined."""
-        super().__init__(*args, context_settings=CONTEXT, **kwargs)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names in the order in which they were defined."""
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, or say which one was probably meant."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(_unknown(ctx.command_path, args[0], list(self.commands)))
-        return super().resolve_command(ctx, args)
 
 
 def assignments(texts: Sequence[str], option: str) -> dict[str, str]:
