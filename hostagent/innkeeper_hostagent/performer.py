@@ -26,7 +26,7 @@ from innkeeper_hostagent.sealing import Seals
 from innkeeper_plugins import steps
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.steps import Family, verb_of
-from innkeeper_plugins.vocabulary import Outcome, Vm
+from innkeeper_plugins.vocabulary import Outcome, VmId
 
 _log = structlog.get_logger("innkeeper.agent")
 
@@ -117,9 +117,15 @@ class Performer:
         if act is not None:
             act.cancel()
 
-    def tidy_up(self, vm: Vm, done: Callable[[], None]) -> None:
+    def tidy_up(self, vm_id: VmId, done: Callable[[], None]) -> None:
         """Remove what only the agent wrote about a VM of which nothing is here any more, then call ``done``."""
-        self._others.submit(lambda: self._tidy_up(vm, done))
+        self._others.submit(lambda: self._tidy_up(vm_id, done))
+
+    def leftovers(self) -> list[VmId]:
+        """Return the VMs that have a directory which only this host sees."""
+        own = [store.vms_dir for store in self._equipment.datastores.values() if not store.shared]
+        names = {path.name for directory in own if directory.is_dir() for path in directory.iterdir()}
+        return sorted(VmId(int(name)) for name in names if name.isdecimal())
 
     def place(self, act: Act | None = None) -> AgentPlace:
         """Return the place for a verb."""
@@ -151,12 +157,12 @@ class Performer:
     def _report(self, act: Act, done_bytes: int, total_bytes: int) -> None:
         self._progressed(act.run, done_bytes, total_bytes)
 
-    def _tidy_up(self, vm: Vm, done: Callable[[], None]) -> None:
+    def _tidy_up(self, vm_id: VmId, done: Callable[[], None]) -> None:
         try:
-            self._equipment.seals.unseal(vm.vm_id)
-            scripts.tidy(self.place().vm_dirs(vm))
+            self._equipment.seals.unseal(vm_id)
+            scripts.tidy([store.vm_dir(vm_id) for store in self._equipment.datastores.values()])
         except OSError as error:
-            _log.warning("not_tidied", vm_id=vm.vm_id, error=str(error))
+            _log.warning("not_tidied", vm_id=vm_id, error=str(error))
         done()
 
     def _carry_out(self, act: Act, script: CarryOut | None) -> Outcome:

@@ -18,7 +18,7 @@ from innkeeper_hostagent.performer import Ended, Performer, Progressed
 from innkeeper_hostagent.protocol.messages import AgentMessage, CarryOut, LegEnded, LegStatus, Progress
 from innkeeper_hostagent.recorder import Recorder
 from innkeeper_plugins.steps import Family, verb_of
-from innkeeper_plugins.vocabulary import OperationId, Outcome, Vm, VmId
+from innkeeper_plugins.vocabulary import OperationId, Outcome, VmId
 
 _log = structlog.get_logger("innkeeper.agent")
 
@@ -84,6 +84,9 @@ class Work:
             JournalError: it is of another version.
         """
         self._recorder.take(self._executor.recover(self._journal.entries(), self._loop.time()))
+        for vm_id in self.performer.leftovers():
+            if vm_id not in self._executor.ledger.vms:
+                self._tidy_up(vm_id)
 
     async def stop(self) -> None:
         """Stop what runs without taking its end down: the next start runs it again."""
@@ -146,7 +149,7 @@ class Work:
             case CancelStep():
                 self.performer.cancel(effect)
             case TidyUp():
-                self._tidy_up(effect.vm)
+                self._tidy_up(effect.vm.vm_id)
 
     def _run(self, run: RunStep) -> None:
         self._touch(run)
@@ -155,11 +158,11 @@ class Work:
         else:
             self.performer.run(run)
 
-    def _tidy_up(self, vm: Vm) -> None:
+    def _tidy_up(self, vm_id: VmId) -> None:
         """Tidy up after the VM; steps of its next operation wait, for they need the directory."""
-        if vm.vm_id not in self._tidying:
-            self._tidying[vm.vm_id] = []
-            self.performer.tidy_up(vm, lambda: tell(self._loop, self._on_tidied, vm.vm_id))
+        if vm_id not in self._tidying:
+            self._tidying[vm_id] = []
+            self.performer.tidy_up(vm_id, lambda: tell(self._loop, self._on_tidied, vm_id))
 
     def _on_tidied(self, vm_id: VmId) -> None:
         for run in self._tidying.pop(vm_id):

@@ -344,7 +344,8 @@ def test_a_vm_of_which_nothing_is_left_leaves_no_directory(tmp_path):
     assert directory.exists()
 
     done = threading.Event()
-    host.performer.tidy_up(VM, done.set)
+    assert host.performer.leftovers() == [7]
+    host.performer.tidy_up(VM.vm_id, done.set)
     done.wait(10)
 
     assert not directory.exists()

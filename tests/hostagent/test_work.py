@@ -253,8 +253,8 @@ def test_a_retry_waits_until_the_first_try_has_been_tidied_up_after(tmp_path, mo
     go_on = threading.Event()
     tidied = Performer.tidy_up
 
-    def slow_tidy_up(performer, vm, done):
-        performer._others.submit(lambda: go_on.wait(10) and tidied(performer, vm, done))
+    def slow_tidy_up(performer, vm_id, done):
+        performer._others.submit(lambda: go_on.wait(10) and tidied(performer, vm_id, done))
 
     monkeypatch.setattr(Performer, "tidy_up", slow_tidy_up)
 
