@@ -47,12 +47,17 @@ from innkeeper_hostagent.protocol.sockets import Context
 from innkeeper_hostagent.serving import Server
 from innkeeper_hostagent.watcher import Watcher
 from innkeeper_hostagent.work import Listeners, Work
+from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.registry import Registry
 from innkeeper_plugins.vocabulary import Digest, VmId
 
 _log = structlog.get_logger("innkeeper.agent")
 
 VERSION: Final = importlib.metadata.version("innkeeper")
+
+
+class SupersededError(InnkeeperError):
+    """Another agent has this host's key and has taken its place; the operator must stop one of the two."""
 
 
 class Agent:
@@ -213,6 +218,8 @@ class Agent:
     def _on_refused(self, message: Refused) -> None:
         _log.error("refused", code=message.code, message=message.message)
         self._on_lost()
+        if message.code == "superseded":
+            self._fail(SupersededError(message.message))
 
     def _on_lost(self) -> None:
         if self.is_connected and not self._stopping:

@@ -9,7 +9,7 @@ import sys
 import structlog
 
 from innkeeper_hostagent import logs
-from innkeeper_hostagent.agent import VERSION, Agent
+from innkeeper_hostagent.agent import VERSION, Agent, SupersededError
 from innkeeper_hostagent.config import Config
 from innkeeper_hostagent.notify import Notifier
 from innkeeper_plugins.errors import InnkeeperError
@@ -18,10 +18,12 @@ from innkeeper_plugins.registry import Registry
 _log = structlog.get_logger("innkeeper.agent")
 
 _FAILED = 1
+#: The unit does not start the agent again after this: two agents would take turns.
+_SUPERSEDED = 3
 
 
 def run(config: Config) -> None:
-    """Run the agent until it is told to end, then end the process: 0 when that was asked for, 1 after a failure."""
+    """Run the agent until it is told to end, then end the process: 0 when that was asked for, else as below."""
     logs.configure(config.log)
     try:
         status = asyncio.run(_run(config))
@@ -56,7 +58,7 @@ async def _run(config: Config) -> int:
     await agent.stop("stopped" if failure is None else "failed")
     if failure is not None:
         _log.error("failed", error=str(failure))
-        return _FAILED
+        return _SUPERSEDED if isinstance(failure, SupersededError) else _FAILED
     _log.info("stopped")
     return 0
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from innkeeper_hostagent import identity
 from innkeeper_hostagent.identity import Membership, NotJoinedError
-from innkeeper_hostagent.protocol import join, link
+from innkeeper_hostagent.protocol import enrolment as asking
+from innkeeper_hostagent.protocol import join
 from innkeeper_hostagent.protocol.messages import Joined
 from innkeeper_plugins.errors import InnkeeperError
 
@@ -38,7 +39,7 @@ def enrol(state_dir: Path, token_text: str, name: str, *, replace: bool, timeout
             f"this host is {old.host_name} of the controller at {old.endpoint}; add --replace to leave that one"
         )
     keys = identity.keys(state_dir)
-    joined: Joined = asyncio.run(link.join(token, name or socket.gethostname(), keys, timeout_s))
+    joined: Joined = asyncio.run(asking.join(token, name or socket.gethostname(), keys, timeout_s))
     membership = Membership(
         endpoint=token.endpoint,
         controller_public_key=token.controller_public_key,
