@@ -142,7 +142,7 @@ def _fits_pattern(parts: list[str], text: str) -> bool:
 
 def as_text(actual: str | float) -> str:
     """Return one attribute as texts are compared with it: ``4`` for 4.0."""
-    return actual if isinstance(actual, str) else number_text(float(actual))
+    return number_text(actual) if isinstance(actual, float) else str(actual)
 
 
 def rank_function(tree: Rank) -> Amount:

@@ -9,6 +9,8 @@ from innkeeper_plugins.errors import InnkeeperError
 #: More than this are not told: the first ones cause the rest.
 MAX_MISTAKES = 100
 _MAX_LINE_SHOWN = 160
+#: Words longer than this are known again with their letters swapped.
+_SWAPPED_FROM = 2
 
 
 class TemplateError(InnkeeperError):
@@ -58,4 +60,5 @@ def close_to(word: str, known: Iterable[str], *, likeness: float = 0.75) -> str:
     candidates = list(known)
     if word.endswith("S") and word[:-1] in candidates:
         return word[:-1]
-    return next(iter(difflib.get_close_matches(word, candidates, n=1, cutoff=likeness)), "")
+    swapped = next((each for each in candidates if len(each) > _SWAPPED_FROM and sorted(each) == sorted(word)), "")
+    return swapped or next(iter(difflib.get_close_matches(word, candidates, n=1, cutoff=likeness)), "")

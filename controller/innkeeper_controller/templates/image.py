@@ -31,7 +31,7 @@ def image_template(attributes: Sequence[Attribute]) -> ImageTemplate:
     Raises:
         TemplateError: with every mistake.
     """
-    checked = check(attributes, IMAGE, "image")
+    checked = check(attributes, IMAGE, "an image")
     top = checked.top
     path, size_mib = top.text("PATH"), top.integer("SIZE")
     if not path and not size_mib:

@@ -31,7 +31,7 @@ def network_template(attributes: Sequence[Attribute]) -> NetworkTemplate:
     Raises:
         TemplateError: with every mistake.
     """
-    checked = check(attributes, NETWORK, "network")
+    checked = check(attributes, NETWORK, "a network")
     ranges = _ranges(checked)
     top = checked.top
     if checked.findings.mistakes:
@@ -50,7 +50,7 @@ def network_template(attributes: Sequence[Attribute]) -> NetworkTemplate:
 
 def network_remarks(attributes: Sequence[Attribute]) -> tuple[Mistake, ...]:
     """Return what the author should know although nothing is wrong: no effect, not kept, a gateway in a range."""
-    checked = check(attributes, NETWORK, "network")
+    checked = check(attributes, NETWORK, "a network")
     gateway = checked.top.text("GATEWAY")
     ranges = _ranges(checked)
     if gateway and not checked.findings.mistakes and find(ranges, ip=gateway):
@@ -62,7 +62,7 @@ def network_remarks(attributes: Sequence[Attribute]) -> tuple[Mistake, ...]:
 def _ranges(checked: Checked) -> tuple[AddressRange, ...]:
     groups = checked.vectors.get("AR", ())
     ranges = tuple(_range(group) for group in groups)
-    if all("SIZE" in group.entries for group in groups):
+    if all("SIZE" in group.entries and not group.is_damaged for group in groups):
         for fault in range_faults(ranges):
             group = groups[fault.range_index]
             field = fault.field.upper()

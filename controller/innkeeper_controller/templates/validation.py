@@ -105,7 +105,7 @@ def check(
     Args:
         attributes: As parsed.
         table: What there may be.
-        what: What the template is of, for the sentences: ``VM``.
+        what: What the template is of, for the sentences: ``a VM``.
         keeps_others: Attributes that the table lacks are kept; otherwise they are remarked on.
     """
     return _Check(table, what, keeps_others=keeps_others).run(attributes)
@@ -136,7 +136,9 @@ class _Check:
         for each in self._fields.values():
             if each.required and each.name not in self._lines and each.name not in self._meant:
                 example = f"{each.name} = {each.example}"
-                self._findings.mistake((0, 0), each.name, f"A {self._what} needs {each.name}: {example}.")
+                self._findings.mistake(
+                    (0, 0), each.name, f"{self._what[0].upper()}{self._what[1:]} needs {each.name}: {example}."
+                )
         vectors = {name: tuple(groups) for name, groups in self._vectors.items()}
         return Checked(Group(self._top), vectors, tuple(self._others), self._findings)
 
@@ -145,7 +147,7 @@ class _Check:
         meant = "" if name in _OWN else self._close_to(name)
         if meant:
             self._meant.add(meant)
-            self._findings.mistake(place, name, f"{brief(name)} is no attribute of a {self._what}.", meant)
+            self._findings.mistake(place, name, f"{brief(name)} is no attribute of {self._what}.", meant)
             return
         self._others.append(attribute)
         home = self._homes.get(name)
@@ -153,11 +155,11 @@ class _Check:
             text = f"{name} does nothing here; to act it belongs into {home.name} = [ {name} = ... ]."
             self._findings.remark(place, name, text)
         elif not self._keeps_others:
-            self._findings.remark(place, name, f"{brief(name)} is no attribute of a {self._what} and is not kept.")
+            self._findings.remark(place, name, f"{brief(name)} is no attribute of {self._what} and is not kept.")
 
     def _close_to(self, name: str) -> str:
         synonym = _MEANT.get(name, "")
-        return synonym if synonym in self._fields else close_to(name, self._fields, likeness=0.8)
+        return synonym if synonym in self._fields else close_to(name, self._fields)
 
     def _known(self, attribute: Attribute, known: Field) -> None:
         if self._is_repeated(attribute, known):
@@ -181,7 +183,7 @@ class _Check:
     def _is_repeated(self, attribute: Attribute, known: Field) -> bool:
         if known.name not in self._lines or known.repeats or known.use is not Use.ACTS:
             return False
-        text = f"{known.name} was given on line {self._lines[known.name]} already; a {self._what} has one."
+        text = f"{known.name} was given on line {self._lines[known.name]} already; {self._what} has one."
         self._findings.mistake((attribute.line, attribute.column), known.name, text)
         return True
 

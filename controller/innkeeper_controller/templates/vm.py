@@ -73,7 +73,7 @@ def vm_template(attributes: Sequence[Attribute], *, host_attributes: Collection[
     Raises:
         TemplateError: with every mistake.
     """
-    checked = check(attributes, VM, "VM", keeps_others=True)
+    checked = check(attributes, VM, "a VM", keeps_others=True)
     template = _built(checked, host_attributes)
     if checked.findings.mistakes:
         raise TemplateError(checked.findings.mistakes)

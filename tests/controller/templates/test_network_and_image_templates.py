@@ -1,0 +1,108 @@
+"""Templates of virtual networks and images."""
+
+import pytest
+
+from innkeeper_controller.records import AddressRange, Network
+from innkeeper_controller.templates import parse
+from innkeeper_controller.templates.errors import TemplateError, sentence
+from innkeeper_controller.templates.image import ImageTemplate, image_template
+from innkeeper_controller.templates.network import NetworkTemplate, network_remarks, network_template
+
+DIGEST = "ab" * 32
+
+
+def mistakes(read, text):
+    with pytest.raises(TemplateError) as caught:
+        read(parse(text))
+    return [sentence(each) for each in caught.value.mistakes]
+
+
+def test_a_network_has_ranges_and_what_guests_are_told():
+    text = """
+    NAME = lan  BRIDGE = br0  VLAN_ID = 5  PHYDEV = eth1
+    AR = [ TYPE = IP4, IP = 192.168.0.10, SIZE = 20 ]
+    AR = [ IP = 192.168.1.10, MAC = 52:54:00:00:00:01, SIZE = 2 ]
+    AR = [ TYPE = ETHER, MAC = 52:54:01:00:00:01, SIZE = 3 ]
+    GATEWAY = 192.168.0.1  NETWORK_MASK = 255.255.0.0  DNS = "1.1.1.1 8.8.8.8"
+    """
+
+    assert network_template(parse(text)) == NetworkTemplate(
+        name="lan",
+        bridge="br0",
+        vlan_id=5,
+        physical_device="eth1",
+        ranges=(
+            AddressRange(size=20, ip="192.168.0.10"),
+            AddressRange(size=2, ip="192.168.1.10", mac="52:54:00:00:00:01"),
+            AddressRange(size=3, mac="52:54:01:00:00:01"),
+        ),
+        gateway="192.168.0.1",
+        netmask="255.255.0.0",
+        dns="1.1.1.1 8.8.8.8",
+    )
+
+
+def test_a_network_template_has_the_fields_of_a_network_and_no_others():
+    assert set(NetworkTemplate.__struct_fields__) == set(Network.__struct_fields__) - {"network_id", "owner"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("AR = [ IP = 10.0.0.1 ]", "line 1, column 1: AR needs SIZE, like SIZE = 20."),
+        ("AR = [ SIZE = 2 ]", "line 1, column 1: A range needs its first IP, its first MAC, or both."),
+        (
+            "AR = [ IP = 10.0.0.1, SIZE = 9 ]\nAR = [ IP = 10.0.0.9, SIZE = 1 ]",
+            "line 2, column 13: Range 1 has IP addresses that range 0 has already.",
+        ),
+        ("AR = [ TYPE = IP6, SIZE = 1 ]", "line 1, column 15: TYPE has to be one of ip4, ether, not 'IP6'."),
+        ("VLAN_ID = 4095", "line 1, column 11: VLAN_ID has to be 1 to 4094, not 4095."),
+        ("BRIDGE = a_bridge_with_a_long_name", "line 1, column 10: BRIDGE has to be up to 15 letters"),
+        ("BRIDG = br0", "line 1, column 1: BRIDG is no attribute of a network. Did you mean BRIDGE?"),
+        ("GATEWAY = x", "line 1, column 11: GATEWAY: 'x' is no IPv4 address"),
+    ],
+)
+def test_a_mistake_in_a_network_is_told_with_its_place(text, expected):
+    assert mistakes(network_template, text)[0].startswith(expected)
+
+
+def test_what_may_surprise_in_a_network_is_remarked_on():
+    text = "VN_MAD = bridge\nOWNER = me\nAR = [ IP = 10.0.0.1, SIZE = 9, AR_ID = 1 ]\nGATEWAY = 10.0.0.1"
+
+    assert [sentence(each) for each in network_remarks(parse(text))] == [
+        "line 1, column 1: VN_MAD has no effect yet.",
+        "line 2, column 1: OWNER is no attribute of a network and is not kept.",
+        "line 3, column 33: AR_ID in AR has no effect yet.",
+        (
+            "line 4, column 11: 10.0.0.1 is in a range, so a VM may be given it; "
+            "hold it: inn network hold NETWORK 10.0.0.1."
+        ),
+    ]
+
+
+def test_remarks_on_a_broken_network_do_not_fail():
+    assert network_remarks(parse("AR = [ SIZE = 3 ] GATEWAY = 10.0.0.1")) == ()
+
+
+def test_an_image_comes_from_a_path_or_a_url():
+    text = f"NAME = tiny PATH = imports/tiny.qcow2 TYPE = OS DRIVER = qcow2 DATASTORE = fast SHA256 = {DIGEST.upper()}"
+
+    assert image_template(parse(text)) == ImageTemplate(
+        name="tiny", path="imports/tiny.qcow2", type="os", format="qcow2", datastore="fast", sha256=DIGEST
+    )
+    assert image_template(parse('PATH = "https://host/x.img"')) == ImageTemplate(url="https://host/x.img")
+    assert image_template(parse("SIZE = 64 TYPE = datablock")) == ImageTemplate(type="datablock", size_mib=64)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("NAME = x", "An image needs a PATH to take it from, or a SIZE to be empty."),
+        ("PATH = x TYPE = disk", "line 1, column 17: TYPE has to be one of os, datablock, cdrom, kernel, ramdisk"),
+        ("PATH = x FORMAT = vmdk", "line 1, column 19: FORMAT has to be one of qcow2, raw, not 'vmdk'."),
+        ("PATH = x SHA256 = ab", "line 1, column 19: SHA256 has to be 64 hexadecimal digits, not 'ab'."),
+        ("PAHT = x", "line 1, column 1: PAHT is no attribute of an image. Did you mean PATH?"),
+    ],
+)
+def test_a_mistake_in_an_image_is_told_with_its_place(text, expected):
+    assert any(each.startswith(expected) for each in mistakes(image_template, text))
