@@ -1,4 +1,4 @@
-"""Submit to RUNNING: one VM on an idle system, and a thousand on a hundred hosts; real sockets, pretended hypervisors."""
+"""Submit to RUNNING: one VM alone, and a thousand on a hundred hosts; real sockets, pretended hypervisors."""
 
 import os
 import statistics

@@ -97,7 +97,14 @@ def bare_s(files: guest.Guest, directory: Path) -> float:
             *("qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,tb-size=32", "-cpu", "Nehalem", "-nodefaults"),
             *("-m", str(MEMORY_MIB), "-smp", "1", "-display", "none", "-serial", f"file:{console}"),
             *("-kernel", str(files.kernel), "-initrd", str(files.initrd), "-append", guest.KERNEL_CMDLINE),
-            *("-drive", f"file={overlay},if=virtio,format=qcow2", "-device", "virtio-balloon", "-device", "virtio-rng-pci"),
+            *(
+                "-drive",
+                f"file={overlay},if=virtio,format=qcow2",
+                "-device",
+                "virtio-balloon",
+                "-device",
+                "virtio-rng-pci",
+            ),
         ]
     )
     try:

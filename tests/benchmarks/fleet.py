@@ -73,7 +73,10 @@ class Fleet:
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline_s:
             hosts = self.client.call("host.list")
-            if sum(host["state"] == "on" and host["capacity"].get("cpu_cores", 0) > 0 for host in hosts) == before + count:
+            if (
+                sum(host["state"] == "on" and host["capacity"].get("cpu_cores", 0) > 0 for host in hosts)
+                == before + count
+            ):
                 return
             time.sleep(0.1)
         raise RuntimeError(f"of {count} hosts not all have connected")

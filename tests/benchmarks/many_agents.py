@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs many agents with simulated drivers in one process: ``many_agents.py DIRECTORY``.
 
 Reads ``DIRECTORY/tokens.json``, ``{host name: join token}``; joins each, prints ``ready`` and runs until it is told

@@ -46,3 +46,7 @@ class JoinRefusedError(ProtocolError):
 
 class UnsuitableLibraryError(ProtocolError):
     """The ZeroMQ library of this machine must not be used; the operator must act."""
+
+
+class EndpointError(ProtocolError):
+    """The address to listen on cannot be used; the operator must act. Nothing listens."""

@@ -69,7 +69,13 @@ class Session:
     )
 
     def __init__(
-        self, role: Role, session_id: bytes, *, heartbeat_interval_s: float, limits: SessionLimits = DEFAULT_LIMITS
+        self,
+        role: Role,
+        session_id: bytes,
+        *,
+        heartbeat_interval_s: float,
+        limits: SessionLimits = DEFAULT_LIMITS,
+        counters: Counter[str] | None = None,
     ) -> None:
         """Begin a conversation in which nothing has been said.
 
@@ -78,11 +84,12 @@ class Session:
             session_id: As ``frames.session_id`` makes it; both ends use the agent's.
             heartbeat_interval_s: After so long without a frame a keepalive goes out.
             limits: How much to keep and how long to wait.
+            counters: To count in together with others; its own where None.
         """
         self.session_id = session_id
         self.heartbeat_interval_s = heartbeat_interval_s
         #: ``malformed``, ``stale``, ``duplicates``, ``gaps``, ``resent``, ``casual_dropped``: how often.
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter() if counters is None else counters
         self._role = role
         self._limits = limits
         #: Reliable messages not acknowledged yet; the first of them has the number ``_acknowledged + 1``.
