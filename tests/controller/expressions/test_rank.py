@@ -96,7 +96,7 @@ def test_the_attributes_of_a_rank_are_known_with_their_places():
 
 
 @seed(SEED)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.text(st.sampled_from("AB1 .+-*/()e\"'\n"), max_size=40),
     st.dictionaries(st.sampled_from("AB"), st.one_of(st.floats(), st.integers(), st.text(max_size=5))),

@@ -279,7 +279,7 @@ def slow_holds(tree, host):
 
 
 @seed(SEED)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TREES, HOSTS)
 def test_a_tree_its_text_and_its_obstacles_say_the_same(tree, host):
     text = describe(tree)
@@ -291,7 +291,7 @@ def test_a_tree_its_text_and_its_obstacles_say_the_same(tree, host):
 
 
 @seed(SEED)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TREES, HOSTS)
 def test_mending_every_obstacle_makes_the_host_fit(tree, host):
     """Where all obstacles are single comparisons, a host without them meets the requirement."""
@@ -303,7 +303,7 @@ def test_mending_every_obstacle_makes_the_host_fit(tree, host):
 
 
 @seed(SEED)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from("AB1 =<>!@&|()\"'-.*/é\n"), max_size=40))
 def test_any_text_is_either_understood_or_refused_at_a_place_inside_it(text):
     try:

@@ -262,14 +262,14 @@ ATTRIBUTES = st.lists(st.builds(Attribute, name=NAMES, value=st.one_of(VALUES, V
 
 
 @seed(SEED)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ATTRIBUTES)
 def test_what_is_rendered_parses_to_the_same(attributes):
     assert parsed(render(attributes)) == meaning(attributes)
 
 
 @seed(SEED)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from('AB1_ =[],"#\\\n\t.-<:é\x00\ud800')))
 def test_any_text_is_either_understood_or_refused_at_places_inside_it(text):
     result = scan(text)

@@ -310,7 +310,7 @@ LINES = st.one_of(
 
 
 @seed(SEED)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(LINES, max_size=8))
 def test_any_attributes_are_either_understood_or_refused_with_sentences(lines):
     try:

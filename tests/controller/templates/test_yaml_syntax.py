@@ -103,15 +103,7 @@ def test_what_stands_before_a_broken_place_is_still_understood():
     assert [each.line for each in result.mistakes] == [2, 3]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a: " + "[" * 10_000,
-        "{" * 10_000,
-        "a: [" + "{}," * (3 * MAX_ATTRIBUTES) + "]",
-        "a: {" + ", ".join(f"k{number}: v" for number in range(MAX_ATTRIBUTES + 5)) + "}",
-    ],
-)
+@pytest.mark.parametrize("text", ["a: " + "[" * 1000, "{" * 1000, "a: [" + "{}," * (2 * MAX_ATTRIBUTES + 9) + "]"])
 def test_texts_that_nest_or_repeat_without_end_are_refused(text):
     assert len(scan(text).mistakes) == 1
 
@@ -146,7 +138,7 @@ def test_the_syntax_is_told_by_how_the_template_begins(text, syntax):
 
 
 @seed(SEED)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from("ab1 :-[]{},\"'#&*!|>\n\t%@`~é\x00\ud800")))
 def test_any_text_is_either_understood_or_refused(text):
     for mistake in scan(text).mistakes:
