@@ -89,3 +89,7 @@ def _config(path: Path) -> "Config":
 def _fail(message: str) -> NoReturn:
     click.echo(f"inn-agent: {message}", err=True)
     sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""The command: enrolment, the check of a host, and the daemon with its signals."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from tests.hostagent.controller_of_tests import Controller
+from tests.hostagent.orders_of_tests import a_disk, a_vm, order
+
+from innkeeper_hostagent import cli, enrolment, identity
+from innkeeper_hostagent.enrolment import AlreadyJoinedError
+from innkeeper_hostagent.protocol.errors import JoinRefusedError, JoinTokenError
+from innkeeper_hostagent.protocol.messages import Goodbye, Hello, LegStatus, Observed, StepStarted
+from innkeeper_plugins.steps import Clone, Deploy
+from innkeeper_plugins.vocabulary import PowerState, VmState
+
+COMMON = {"phase": VmState.PROLOG, "driver": "simulated"}
+VM = a_vm(disks=(a_disk(driver="simulated"),), driver="simulated")
+DEPLOY = (Clone(step_id=0, disk_id=0, **COMMON), Deploy(step_id=1, **COMMON))
+TIMEOUT_S = 20
+
+
+def enrol(state_dir, token, **values):
+    options = {"replace": False, "timeout_s": 5.0} | values
+    return asyncio.to_thread(enrolment.enrol, state_dir, token, "me", **options)
+
+
+def played(scenario):
+    async def run():
+        controller = Controller()
+        try:
+            await scenario(controller)
+        finally:
+            controller.close()
+
+    asyncio.run(run())
+
+
+def test_a_host_joins_with_its_token_once_and_asking_again_changes_nothing(tmp_path):
+    async def scenario(controller):
+        token = controller.token("h1")
+        first = await enrol(tmp_path, token)
+        again = await enrol(tmp_path, token)
+
+        assert first == again == identity.load(tmp_path)
+        assert first.host_name == "h1"
+        assert list(controller.hosts) == [identity.keys(tmp_path).public]
+
+    played(scenario)
+
+
+def test_a_token_that_is_not_known_or_no_token_leaves_the_host_as_it_was(tmp_path):
+    async def scenario(controller):
+        stranger = controller.token("h1")
+        controller.secrets.clear()
+        with pytest.raises(JoinRefusedError, match="not known"):
+            await enrol(tmp_path, stranger)
+        with pytest.raises(JoinTokenError):
+            await enrol(tmp_path, "inn1_rubbish")
+        assert not (tmp_path / "controller.json").exists()
+
+    played(scenario)
+
+
+def test_a_host_leaves_its_controller_only_when_it_is_told_to(tmp_path):
+    async def scenario(controller):
+        await enrol(tmp_path, controller.token("h1"))
+        other = Controller()
+        try:
+            token = other.token("elsewhere")
+            with pytest.raises(AlreadyJoinedError, match="--replace"):
+                await enrol(tmp_path, token)
+            moved = await enrol(tmp_path, token, replace=True)
+            assert moved.host_name == "elsewhere"
+        finally:
+            other.close()
+
+    played(scenario)
+
+
+def test_a_controller_that_does_not_answer_is_told_as_such(tmp_path):
+    async def scenario(controller):
+        token = controller.token("h1")
+        controller.close()
+        with pytest.raises(JoinRefusedError, match="no answer") as refusal:
+            await enrol(tmp_path, token, timeout_s=0.2)
+        assert refusal.value.code == "unreachable"
+
+    played(scenario)
+
+
+def invoke(path, *arguments):
+    return CliRunner().invoke(cli.main, ["--config", str(path), *arguments])
+
+
+def test_a_mistake_in_the_configuration_ends_every_command_with_its_place(tmp_path):
+    path = tmp_path / "agent.toml"
+    path.write_text("hypervisor = 1")
+
+    for command in (["check"], ["run"], ["join", "x"]):
+        result = invoke(path, *command)
+        assert result.exit_code == 1
+        assert "did you mean hypervisors?" in result.stderr
+
+
+def test_help_is_answered_without_anything_heavy():
+    heavy = ("zmq", "structlog", "msgspec", "asyncio", "pluggy")
+    code = f"import sys, innkeeper_hostagent.cli; print([m for m in {heavy} if m in sys.modules])"
+
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert answer.stdout.strip() == "[]"
+
+
+def a_file(tmp_path, *, hypervisor="", log="info"):
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        f"""
+        state_dir = "{tmp_path}/state"
+        hypervisors = ["simulated"]
+        [datastores.default]
+        path = "{tmp_path}/store"
+        drivers = ["simulated"]
+        [drivers.transfer.simulated]
+        needs_image = false
+        files = true
+        [drivers.hypervisor.simulated]
+        state_directory = "{tmp_path}/guests"
+        {hypervisor}
+        [bulk]
+        listen = "tcp://127.0.0.1:0"
+        [log]
+        level = "{log}"
+        """
+    )
+    return path
+
+
+def test_check_names_what_is_missing_with_the_command_that_mends_it(tmp_path):
+    result = invoke(a_file(tmp_path), "check")
+
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert f"LACK  datastore default {tmp_path}/store: does not exist" in lines
+    assert f"      mend: install -d -m 711 {tmp_path}/store" in lines
+    assert any(line.startswith("LACK  membership: this host has joined no controller") for line in lines)
+    assert "ok    hypervisor simulated" in lines
+
+
+def test_check_is_content_with_a_host_that_has_all_it_needs(tmp_path):
+    async def scenario(controller):
+        await enrol(tmp_path / "state", controller.token("h1"))
+        (tmp_path / "store").mkdir()
+        path = a_file(tmp_path)
+        result = await asyncio.to_thread(invoke, path, "check")
+        assert result.exit_code == 0, result.stdout
+        assert "LACK" not in result.stdout
+        controller.close()
+        later = await asyncio.to_thread(invoke, path, "check")
+        assert (later.exit_code, "cannot be reached" in later.stdout) == (0, True)
+
+    played(scenario)
+
+
+def test_check_says_what_a_host_without_its_driver_needs(tmp_path):
+    path = a_file(tmp_path)
+    path.write_text(path.read_text().replace('hypervisors = ["simulated"]', 'hypervisors = ["xen"]'))
+
+    result = invoke(path, "check")
+
+    assert result.exit_code == 1
+    assert "LACK  hypervisor xen: this host has no hypervisor driver 'xen'" in result.stdout
+
+
+class Daemon:
+    """``inn-agent run`` as systemd starts it."""
+
+    def __init__(self, tmp_path, **options):
+        address = str(tmp_path / f"notify.{len([*tmp_path.iterdir()])}")
+        self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._manager.bind(address)
+        self._manager.settimeout(TIMEOUT_S)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "innkeeper_hostagent.cli", "--config", str(a_file(tmp_path, **options)), "run"],
+            env={**os.environ, "NOTIFY_SOCKET": address, "WATCHDOG_USEC": "2000000"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def heard(self):
+        return self._manager.recv(1000).decode().splitlines()
+
+    def end(self, number):
+        self.process.send_signal(number)
+        _, logged = self.process.communicate(timeout=TIMEOUT_S)
+        self._manager.close()
+        return self.process.returncode, [json.loads(line) for line in logged.splitlines()]
+
+
+def test_the_daemon_tells_systemd_carries_out_orders_and_ends_well(tmp_path):
+    async def scenario(controller):
+        await enrol(tmp_path / "state", controller.token("h1"))
+        daemon = Daemon(tmp_path)
+        try:
+            assert (await asyncio.to_thread(daemon.heard))[0] == "READY=1"
+            assert await asyncio.to_thread(daemon.heard) == ["WATCHDOG=1"]
+            await controller.hear(Hello)
+            answer = await controller.ask(order(DEPLOY, vm=VM))
+            assert answer.status is LegStatus.DONE
+        finally:
+            status, logged = await asyncio.to_thread(daemon.end, signal.SIGTERM)
+
+        assert status == 0
+        assert (await controller.hear(Goodbye)).reason == "stopped"
+        assert [line["event"] for line in logged] == ["started", "connected", "step_done", "step_done", "stopped"]
+        assert {line.get("operation_id") for line in logged} == {None, "o1"}
+        assert list((tmp_path / "guests").iterdir()) != []
+
+    played(scenario)
+
+
+def test_a_daemon_killed_in_the_middle_of_a_step_goes_on_when_it_is_started_again(tmp_path):
+    async def scenario(controller):
+        await enrol(tmp_path / "state", controller.token("h1"))
+        slow = Daemon(tmp_path, hypervisor="latency_s = 3600.0")
+        await controller.hear(Hello)
+        controller.gateway.send(1, order(DEPLOY, vm=VM))
+        await controller.wait_for(lambda m: isinstance(m, StepStarted) and m.step_id == 1)
+        await asyncio.to_thread(slow.end, signal.SIGKILL)
+        controller.forget_what_was_said()
+
+        daemon = Daemon(tmp_path)
+        try:
+            answer = await controller.ask(order(DEPLOY, vm=VM))
+            await controller.wait_for(
+                lambda m: isinstance(m, Observed) and [guest.power for guest in m.guests] == [PowerState.RUNNING]
+            )
+        finally:
+            status, _ = await asyncio.to_thread(daemon.end, signal.SIGINT)
+
+        assert (answer.status, sorted(answer.outcomes), status) == (LegStatus.DONE, [0, 1], 0)
+        assert controller.hellos[1].operations == ("o1",)
+
+    played(scenario)
+
+
+def test_a_daemon_that_cannot_start_says_why_and_fails(tmp_path):
+    daemon = Daemon(tmp_path)
+    daemon.process.wait(TIMEOUT_S)
+    status, logged = daemon.end(signal.SIGTERM)
+
+    assert status == 1
+    assert [(line["event"], "inn-agent join TOKEN" in line["error"]) for line in logged] == [("cannot_start", True)]
