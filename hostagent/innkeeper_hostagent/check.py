@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from innkeeper_hostagent import identity
-from innkeeper_hostagent.config import Config, driver_section
+from innkeeper_hostagent.config import Config, DatastoreConfig, driver_section
 from innkeeper_hostagent.identity import Membership, NotJoinedError
 from innkeeper_hostagent.protocol import sockets
 from innkeeper_hostagent.protocol.errors import ProtocolError
@@ -55,7 +55,7 @@ def findings(config: Config, registry: Registry) -> Iterator[Finding]:
     yield _library()
     yield from _membership(config)
     for name, store in config.datastores.items():
-        yield _directory(f"datastore {name}", store.path)
+        yield _datastore(name, store)
     for directory in config.imports.dirs:
         yield _directory("import directory", directory, writable=False)
     yield from _transfer_drivers(config, registry)
@@ -98,6 +98,13 @@ def _controller(membership: Membership) -> Finding:
         mend = f"there: systemctl start inn-controller; nft add rule inet filter input tcp dport {parts.port} accept"
         return Finding(what=what, ok=False, problem=f"cannot be reached: {error}", mend=mend, needed=False)
     return Finding(what=what, ok=True)
+
+
+def _datastore(name: str, store: DatastoreConfig) -> Finding:
+    if store.shared or store.path.exists():
+        return _directory(f"datastore {name}", store.path)
+    existing = next(parent for parent in store.path.parents if parent.exists())
+    return _directory(f"datastore {name} (will be made) in", existing)
 
 
 def _directory(what: str, path: Path, *, writable: bool = True) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from innkeeper_hostagent import bases
 from innkeeper_hostagent.addresses import parse_networks
 from innkeeper_hostagent.cache import Cache, Caches
-from innkeeper_hostagent.config import Config
+from innkeeper_hostagent.config import Config, ConfigError
 from innkeeper_hostagent.downloads import Terms
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.fetching import Fetcher
@@ -40,8 +40,12 @@ def equip(
         changed: Told of images that came and went, from any thread.
 
     Raises:
+        ConfigError: a shared datastore is not there; its own directories are never made, since it may be unmounted.
         OSError: a datastore cannot be used.
     """
+    for name, store in config.datastores.items():
+        if store.shared and not store.path.is_dir():
+            raise ConfigError(f"datastore {name} is shared and {store.path} does not exist; mount it, or make it")
     datastores = {name: Datastore(name, store.path, shared=store.shared) for name, store in config.datastores.items()}
     vms_dirs = [datastore.vms_dir for datastore in datastores.values()]
 

@@ -9,7 +9,7 @@ from tests.hostagent.orders_of_tests import a_disk, a_vm, order
 
 from innkeeper_hostagent import identity
 from innkeeper_hostagent.agent import Agent
-from innkeeper_hostagent.config import BulkConfig, Config, DatastoreConfig
+from innkeeper_hostagent.config import BulkConfig, Config, ConfigError, DatastoreConfig
 from innkeeper_hostagent.journal import JournalError
 from innkeeper_hostagent.protocol.messages import (
     Advertise,
@@ -41,17 +41,20 @@ def guests_settle_at_once(monkeypatch):
     monkeypatch.setattr("innkeeper_hostagent.watcher.SETTLE_S", 0.02)
 
 
+def a_datastore(root):
+    return DatastoreConfig(path=root / "store", drivers=("simulated",))
+
+
 def a_config(root, **values):
     return Config(
         state_dir=root / "state",
         hypervisors=("simulated",),
-        datastores={"default": DatastoreConfig(path=root / "store", drivers=("simulated",))},
         drivers={
             "transfer": {"simulated": {"needs_image": False, "files": True}},
             "hypervisor": {"simulated": {"state_directory": str(root / "guests")}},
         },
         capacity=Capacity(cpu_cores=8, memory_mib=4096),
-        **({"bulk": BulkConfig(listen="")} | values),
+        **({"bulk": BulkConfig(listen=""), "datastores": {"default": a_datastore(root)}} | values),
     )
 
 
@@ -221,6 +224,17 @@ def test_an_imported_image_is_told_of_and_advertised_by_the_next_session(tmp_pat
         assert advertised.images == (digest,)
 
     played(scenario)
+
+
+def test_a_shared_datastore_that_is_not_mounted_is_never_made(tmp_path):
+    async def scenario(controller):
+        enrolled(tmp_path, controller)
+        missing = DatastoreConfig(path=tmp_path / "common", drivers=("simulated",), shared=True)
+        with pytest.raises(ConfigError, match="mount it"):
+            an_agent(tmp_path, datastores={"common": missing})
+
+    played(scenario)
+    assert not (tmp_path / "common").exists()
 
 
 def test_two_agents_cannot_share_a_state_directory_and_the_second_lets_go_of_everything(tmp_path):

@@ -143,12 +143,16 @@ def a_file(tmp_path, *, hypervisor="", log="info"):
 
 
 def test_check_names_what_is_missing_with_the_command_that_mends_it(tmp_path):
-    result = invoke(a_file(tmp_path), "check")
+    path = a_file(tmp_path)
+    path.write_text(path.read_text() + f'[datastores.common]\npath = "{tmp_path}/common"\nshared = true\n')
+
+    result = invoke(path, "check")
 
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert f"LACK  datastore default {tmp_path}/store: does not exist" in lines
-    assert f"      mend: install -d -m 711 {tmp_path}/store" in lines
+    assert f"ok    datastore default (will be made) in {tmp_path}" in lines
+    assert f"LACK  datastore common {tmp_path}/common: does not exist" in lines
+    assert f"      mend: install -d -m 711 {tmp_path}/common" in lines
     assert any(line.startswith("LACK  membership: this host has joined no controller") for line in lines)
     assert "ok    hypervisor simulated" in lines
 
