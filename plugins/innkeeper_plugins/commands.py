@@ -5,6 +5,7 @@ It must not know what any tool is for: who calls it says what to do about a fail
 
 import contextlib
 import errno
+import logging
 import os
 import selectors
 import signal
@@ -15,6 +16,9 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from innkeeper_plugins.errors import DriverError
+
+#: Told of every command before it is started; whoever owns the process binds the operation to it.
+_log = logging.getLogger("innkeeper.commands")
 
 #: Standard output beyond this fails the command: no tool that we run has so much to say.
 STDOUT_LIMIT_BYTES = 16 * 1024 * 1024
@@ -131,6 +135,7 @@ def run(
         DriverError: ``tool_failed``, ``no_space``, ``timeout`` or ``cancelled``; its whole group is dead.
     """
     asked = tuple(str(word) for word in argv)
+    _log.info("command", extra={"argv": asked})
     started_s = time.monotonic()
     process = _start(_limited(asked, limits), env=env or {}, has_input=bool(stdin))
     said = _Conversation(asked, process, memoryview(stdin))

@@ -1,0 +1,57 @@
+"""The daemon's log: JSON a line, with the ids that were bound, libraries and tools included."""
+
+import json
+import subprocess
+import sys
+
+SCRIPT = """
+import logging, sys
+import structlog
+from innkeeper_hostagent import logs
+from innkeeper_hostagent.config import LogConfig
+from innkeeper_plugins import commands
+
+logs.configure(LogConfig(level=sys.argv[1], format=sys.argv[2]), host="h1")
+log = structlog.get_logger("innkeeper.agent")
+with structlog.contextvars.bound_contextvars(operation_id="o7"):
+    log.info("step_done", values=(1, 2), where=object)
+    commands.run(["true", "x y"], timeout_s=10)
+    logging.getLogger("library").warning("odd %s", "thing")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.error("driver_bug", exc_info=True)
+log.debug("never")
+"""
+
+
+def logged(level="info", form="json"):
+    done = subprocess.run([sys.executable, "-c", SCRIPT, level, form], capture_output=True, text=True, check=True)
+    return done.stderr.splitlines()
+
+
+def test_every_line_is_an_object_with_what_was_bound():
+    lines = [json.loads(line) for line in logged()]
+
+    step, command, library, bug = lines
+    assert {line["host"] for line in lines} == {"h1"}
+    assert all(line.pop("timestamp").endswith("Z") for line in lines)
+    assert step == {
+        "event": "step_done",
+        "level": "info",
+        "host": "h1",
+        "operation_id": "o7",
+        "values": [1, 2],
+        "where": "<class 'object'>",
+    }
+    assert (command["event"], command["argv"], command["operation_id"]) == ("command", ["true", "x y"], "o7")
+    assert (library["event"], library["level"], library["operation_id"]) == ("odd thing", "warning", "o7")
+    assert "ZeroDivisionError: division by zero" in bug["exception"]
+    assert "operation_id" not in bug
+
+
+def test_a_higher_level_says_less_and_text_is_for_people():
+    quiet = logged("error", "text")
+
+    assert "driver_bug" in quiet[0]
+    assert "o7" not in "".join(quiet)
