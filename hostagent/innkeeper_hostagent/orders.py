@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+import msgspec
+
 from innkeeper_hostagent.protocol.messages import CarryOut
 from innkeeper_plugins.steps import (
     Cancel,
@@ -96,16 +98,8 @@ def disown_order(vm_id: VmId, generation: int, held: Vm | None, drivers: Sequenc
         held: The VM as it was last known here; None where only its id is known.
         drivers: What this host has; all of them are asked where the VM is not known.
     """
-    vm = held or Vm(
-        vm_id=vm_id,
-        name=f"vm-{vm_id}",
-        uuid="",
-        generation=generation,
-        cpu_cores=0,
-        vcpus=1,
-        memory_mib=0,
-        hypervisor="",
-    )
+    # In the generation that is given up: a driver refuses an order of a lower one than its guest has.
+    vm = msgspec.structs.replace(held, generation=generation) if held else _stranger(vm_id, generation)
     hypervisors = [d.name for d in drivers if d.kind is DriverKind.HYPERVISOR and vm.hypervisor in {"", d.name}]
     transfers = [d for d in drivers if d.kind is DriverKind.TRANSFER]
     steps: list[Step] = [
@@ -124,6 +118,20 @@ def disown_order(vm_id: VmId, generation: int, held: Vm | None, drivers: Sequenc
         steps=tuple(steps),
         expires_in_s=0.0,
         vm=vm,
+    )
+
+
+def _stranger(vm_id: VmId, generation: int) -> Vm:
+    """Return a VM of which nothing but its id is known; it names no hypervisor."""
+    return Vm(
+        vm_id=vm_id,
+        name=f"vm-{vm_id}",
+        uuid="",
+        generation=generation,
+        cpu_cores=0,
+        vcpus=1,
+        memory_mib=0,
+        hypervisor="",
     )
 
 

@@ -515,6 +515,17 @@ def test_disowning_a_vm_cancels_what_is_done_to_it_and_a_new_generation_waits_fo
     ]
 
 
+def test_a_vm_is_disowned_in_the_generation_that_is_given_up():
+    host = Host()
+    host.asks(order((clone(0),)))
+    host.ends()
+
+    host.take(host.executor.on_disown(VmId(7), 4, 0.0))
+
+    assert host.running().vm == a_vm(generation=4)
+    assert host.executor.ledger.generations == {7: 4}
+
+
 def test_a_disowned_vm_on_shared_storage_keeps_its_shared_disks():
     host = Host()
     vm = a_vm(disks=(a_disk(driver="shared"),))
