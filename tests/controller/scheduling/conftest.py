@@ -1,0 +1,21 @@
+"""Builders of hosts and demands as fixtures."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+#: The samples are a plain module, imported by name.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from sample_hosts import make_demand, make_host
+
+
+@pytest.fixture
+def host():
+    return make_host
+
+
+@pytest.fixture
+def demand():
+    return make_demand
