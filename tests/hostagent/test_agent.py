@@ -46,15 +46,22 @@ def a_datastore(root):
 
 
 def a_config(root, **values):
+    drivers = {
+        "transfer": {"simulated": {"needs_image": False, "files": True}},
+        "hypervisor": {"simulated": {"state_directory": str(root / "guests")}},
+    }
     return Config(
         state_dir=root / "state",
-        hypervisors=("simulated",),
-        drivers={
-            "transfer": {"simulated": {"needs_image": False, "files": True}},
-            "hypervisor": {"simulated": {"state_directory": str(root / "guests")}},
-        },
         capacity=Capacity(cpu_cores=8, memory_mib=4096),
-        **({"bulk": BulkConfig(listen=""), "datastores": {"default": a_datastore(root)}} | values),
+        **(
+            {
+                "hypervisors": ("simulated",),
+                "drivers": drivers,
+                "bulk": BulkConfig(listen=""),
+                "datastores": {"default": a_datastore(root)},
+            }
+            | values
+        ),
     )
 
 
