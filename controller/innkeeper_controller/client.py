@@ -17,6 +17,8 @@ from innkeeper_controller.client_streams import ConsoleStream, EventStream, Wait
 
 __all__ = ["Client", "ConsoleStream", "RefusedError", "UnreachableError", "WaitTimeoutError"]
 
+#: Events that are fetched in one request; the controller gives no more.
+EVENTS_PAGE = 1000
 #: How long one wait for an operation lasts at the controller before it is asked again.
 WAIT_SLICE_S = 20.0
 
@@ -137,13 +139,30 @@ class Client:
         """Return events that are over, the oldest first, as the query parameters narrow them."""
         return self.link.request("GET", f"/v1/events/past{query(filters)}")
 
-    def history(self, vm_id: int) -> Json:
+    def history(self, vm_id: int) -> list[Json]:
         """Return all events of a VM, even after its end."""
-        return self.link.request("GET", f"/v1/vms/{vm_id}/history")
+        return self._all_events(f"/v1/vms/{vm_id}/history")
 
-    def log(self, vm_id: int) -> Json:
+    def log(self, vm_id: int) -> list[Json]:
         """Return the events of a VM's operations and steps, with the drivers' words."""
-        return self.link.request("GET", f"/v1/vms/{vm_id}/log")
+        return self._all_events(f"/v1/vms/{vm_id}/log")
+
+    def verify_log(self) -> Json:
+        """Return what telling the whole log again finds, in the form of ``system.verify``."""
+        return self.link.request("GET", "/v1/verify/log")
+
+    def version(self) -> str:
+        """Return the controller's version."""
+        return str(self.link.request("GET", "/v1/openapi.json")["info"]["version"])
+
+    def _all_events(self, path: str) -> list[Json]:
+        found: list[Json] = []
+        while True:
+            after = found[-1]["seq"] if found else 0
+            page = self.link.request("GET", f"{path}?after={after}&limit={EVENTS_PAGE}")
+            found += page
+            if len(page) < EVENTS_PAGE:
+                return found
 
     def console(self, vm_id: int) -> ConsoleStream:
         """Open a guest's serial console.

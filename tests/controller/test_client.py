@@ -210,3 +210,15 @@ def test_a_console_that_cannot_be_opened_says_why(fake, client):
 
     with pytest.raises(RefusedError, match="POWEROFF"):
         client.console(7)
+
+
+def test_a_long_history_is_read_page_after_page(fake, client):
+    events = [{"seq": number} for number in range(1, 2501)]
+    first = "GET /v1/vms/7/history?after=0&limit=1000"
+    fake.answers = {
+        first: events[:1000],
+        "GET /v1/vms/7/history?after=1000&limit=1000": events[1000:2000],
+        "GET /v1/vms/7/history?after=2000&limit=1000": events[2000:],
+    }
+
+    assert client.history(7) == events

@@ -48,7 +48,7 @@ def _gauge(used: float, total: float, amount: Callable[[float], str]) -> str:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens now, until Ctrl-C.")
 @click.option("--subject", metavar="KIND:ID", help="Only of that: vm:7, host:2, image:3.")
 @click.option("--what", metavar="WHAT", help="Only those whose name begins so: vm.state, step.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="The newest so many.")
 def events(inn: Invocation, subject: str | None, what: str | None, limit: int, *, follow: bool) -> None:
     """Show what happened, or what happens now.
 
@@ -77,13 +77,14 @@ FINDING_COLUMNS = (
 )
 
 
-@verb("verify", "inn verify")
-def verify(inn: Invocation) -> None:
+@verb("verify", "inn verify", "inn verify --log")
+@click.option("--log", is_flag=True, help="Tell the whole log again instead, and compare; may take a while.")
+def verify(inn: Invocation, *, log: bool) -> None:
     """Check that records and reality agree.
 
     Exits with 1 if they do not.
     """
-    answer = inn.call("system.verify")
+    answer = inn.client.verify_log() if log else inn.call("system.verify")
     findings = answer.get("findings", ())
     if findings:
         inn.show(answer, lambda: table(findings, FINDING_COLUMNS))
@@ -128,4 +129,11 @@ def version(inn: Invocation) -> None:
     """Show the versions of this command and the controller."""
     from importlib.metadata import version as version_of
 
-    inn.show({"inn": version_of("innkeeper")}, lambda: f"inn {version_of('innkeeper')}")
+    from innkeeper_controller.client import UnreachableError
+
+    versions = {"inn": version_of("innkeeper"), "controller": ""}
+    try:
+        versions["controller"] = inn.client.version()
+    except UnreachableError as error:
+        inn.note(str(error))
+    inn.show(versions, lambda: fields(versions.items()))

@@ -1,5 +1,8 @@
 """Where the controller is and which token it sees: options, environment, files, in this order."""
 
+import json
+from importlib.metadata import version
+
 import pytest
 from samples import vm
 
@@ -98,3 +101,13 @@ def test_the_environment_names_the_controller(run, fake, monkeypatch):
     assert run("vm", "list").code == 3
     assert run("vm", "list", "--endpoint", fake.endpoint).code == 0
     assert run("--endpoint", fake.endpoint, "vm", "list").code == 0
+
+
+def test_both_versions_are_shown_and_one_where_the_controller_is_not_there(run, fake):
+    fake.answers = {"GET /v1/openapi.json": {"info": {"version": "9.8"}}}
+
+    there = run("version", "-o", "json")
+    away = run("version", "--endpoint", "http://127.0.0.1:1")
+
+    assert json.loads(there.out) == {"inn": version("innkeeper"), "controller": "9.8"}
+    assert (away.code, away.err) == (0, "Nothing listens at http://127.0.0.1:1.\n")

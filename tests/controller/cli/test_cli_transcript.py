@@ -193,6 +193,7 @@ COMMANDS = [
     ("operation wait o3", {"GET /v1/operations/o3/wait": LAST}),
     ("verify", {"GET /v1/verify": {"findings": [], "checked": 42}}),
     ("verify", {"GET /v1/verify": {"findings": [FINDING], "checked": 42}}),
+    ("verify --log", {"GET /v1/verify/log": {"findings": [], "checked": 1042}}),
     ("events", {"GET /v1/events/past": HISTORY}),
 ]  # fmt: skip  # one command a line
 
