@@ -31,6 +31,13 @@ class OperationWaits:
             if not waiting and self._waiting.get(operation_id) is waiting:
                 del self._waiting[operation_id]
 
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        for waiting in self._waiting.values():
+            for ended in waiting:
+                ended.set_result(None)
+        self._waiting.clear()
+
     def watch(self, transactions: Sequence[Transaction]) -> None:
         """Wake those whose operations have ended."""
         if not self._waiting:

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -25,6 +26,10 @@ class UploadError(InnkeeperError):
     """The bytes cannot be kept; nothing of them is left."""
 
 
+class WrongDigestError(UploadError):
+    """Other bytes have arrived than were announced; nothing of them is left."""
+
+
 class Uploaded(Value):
     """A file in the spool."""
 
@@ -35,7 +40,10 @@ class Uploaded(Value):
 
 
 class Upload:
-    """One file on its way into the spool; ``finish`` or ``abort`` ends it. Blocks for as long as the disk needs."""
+    """One file on its way into the spool; ``finish`` or ``abort`` ends it.
+
+    Blocks for as long as the disk needs. May be aborted while another thread still writes: that write is the last.
+    """
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
         """Begin an empty file.
@@ -47,6 +55,9 @@ class Upload:
         self._path = directory / f"{secrets.token_hex(8)}{_PART}"
         self._max_bytes = max_bytes
         self._digest = hashlib.sha256()
+        # Without it a late write could go to whatever file has got the descriptor's number meanwhile.
+        self._lock = threading.Lock()
+        self._is_over = False
         self.size_bytes = 0
         try:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -59,6 +70,11 @@ class Upload:
         Raises:
             UploadError: there are too many, or the disk is full.
         """
+        with self._lock:
+            if not self._is_over:
+                self._append(chunk)
+
+    def _append(self, chunk: bytes) -> None:
         self.size_bytes += len(chunk)
         if self.size_bytes > self._max_bytes:
             raise UploadError(f"The file is longer than the {self._max_bytes} bytes that limits.upload_mib allows.")
@@ -70,26 +86,36 @@ class Upload:
         except OSError as error:
             raise UploadError(f"The controller has no room for the file: {error.strerror}.") from error
 
-    def finish(self) -> Uploaded:
+    def finish(self, wanted_sha256: str = "") -> Uploaded:
         """Make the file durable under its digest.
 
         Raises:
+            WrongDigestError: it is not the one that was wanted.
             UploadError: the disk refuses.
         """
         sha256 = self._digest.hexdigest()
-        try:
-            os.fsync(self._descriptor)
-            self._path.rename(self._directory / sha256)
-            _sync(self._directory)
-        except OSError as error:
-            raise UploadError(f"The controller cannot keep the file: {error.strerror}.") from error
-        os.close(self._descriptor)
+        if wanted_sha256 and sha256 != wanted_sha256:
+            raise WrongDigestError(f"The file that arrived has sha256 {sha256}, not {wanted_sha256}; upload it again.")
+        with self._lock:
+            try:
+                os.fsync(self._descriptor)
+                self._path.rename(self._directory / sha256)
+                _sync(self._directory)
+            except OSError as error:
+                raise UploadError(f"The controller cannot keep the file: {error.strerror}.") from error
+            self._end()
         return Uploaded(upload_id=sha256, sha256=sha256, size_bytes=self.size_bytes)
 
     def abort(self) -> None:
-        """Leave nothing."""
+        """Leave nothing; after ``finish`` it does nothing."""
+        with self._lock:
+            if not self._is_over:
+                self._end()
+                self._path.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        self._is_over = True
         os.close(self._descriptor)
-        self._path.unlink(missing_ok=True)
 
 
 def _sync(directory: Path) -> None:
@@ -113,7 +139,7 @@ class Spool:
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._expires_s = expires_s
         for path in directory.glob(f"*{_PART}"):
             path.unlink()
@@ -124,7 +150,7 @@ class Spool:
         Raises:
             UploadError: the spool takes none.
         """
-        return Upload(self._directory, max_bytes=self._max_bytes)
+        return Upload(self._directory, max_bytes=self.max_bytes)
 
     def size_of(self, digest: str) -> int | None:
         """Return the size of the file of that digest, bytes; None where there is none."""

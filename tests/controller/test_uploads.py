@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper_controller.uploads import Spool, Uploaded, UploadError
+from innkeeper_controller.uploads import Spool, Uploaded, UploadError, WrongDigestError
 
 CONTENT = b"abc" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -55,6 +55,28 @@ def test_an_upload_that_was_broken_off_leaves_nothing(tmp_path: Path):
     assert names(tmp_path) == []
 
 
+def test_a_write_that_comes_after_the_end_goes_nowhere(tmp_path: Path):
+    upload = spool(tmp_path).begin()
+    upload.abort()
+    reused = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)
+    upload.write(CONTENT)
+    upload.abort()
+    os.close(reused)
+
+    assert (tmp_path / "other").read_bytes() == b""
+
+
+def test_other_bytes_than_were_announced_are_refused_and_leave_nothing(tmp_path: Path):
+    to = spool(tmp_path)
+    upload = to.begin()
+    upload.write(b"other")
+    with pytest.raises(WrongDigestError, match=f"not {DIGEST}; upload it again"):
+        upload.finish(DIGEST)
+    upload.abort()
+
+    assert names(tmp_path) == []
+
+
 def test_what_a_crash_has_left_is_deleted_at_the_next_start(tmp_path: Path):
     to = spool(tmp_path)
     fill(to)
@@ -62,7 +84,7 @@ def test_what_a_crash_has_left_is_deleted_at_the_next_start(tmp_path: Path):
     upload.write(CONTENT)
     before = names(tmp_path)
     spool(tmp_path)
-    os.close(upload._descriptor)
+    upload.abort()
 
     assert len(before) == 2
     assert names(tmp_path) == [DIGEST]

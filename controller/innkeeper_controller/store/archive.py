@@ -46,8 +46,8 @@ class EventFilter:
 
     #: ``vm:7``
     subject: str = ""
-    #: Beginning of ``Event.what``: ``step.``
-    what: str = ""
+    #: Beginnings of ``Event.what``, any of which will do: ``step.``
+    what: tuple[str, ...] = ()
     operation_id: str = ""
     request_id: str = ""
     #: Only events of what this user owns or did; empty for an administrator.
@@ -57,7 +57,7 @@ class EventFilter:
         """Whether the event is one of those; the same rule as the statement's."""
         return (
             (not self.subject or event.subject == self.subject)
-            and event.what.startswith(self.what)
+            and (not self.what or event.what.startswith(self.what))
             and (not self.operation_id or event.operation_id == self.operation_id)
             and (not self.request_id or event.request_id == self.request_id)
             and (not self.visible_to or self.visible_to in (owner, event.actor))
@@ -198,7 +198,7 @@ def _events(wanted: EventFilter) -> Select[tuple[object, ...]]:
     if wanted.subject:
         conditions.append(columns.subject == wanted.subject)
     if wanted.what:
-        conditions.append(columns.what.startswith(wanted.what, autoescape=True))
+        conditions.append(or_(*[columns.what.startswith(each, autoescape=True) for each in wanted.what]))
     if wanted.operation_id:
         conditions.append(columns.operation_id == wanted.operation_id)
     if wanted.request_id:

@@ -75,10 +75,11 @@ class Reading:
         Args:
             live: What memory holds, to be compared as well; must not change meanwhile. None leaves it out.
         """
-        return await self._run(partial(_differences, self._engine, live))
+        return await self._run(partial(differences, self._engine, live))
 
 
-def _differences(engine: Engine, live: Cluster | None) -> tuple[int, list[str]]:
+def differences(engine: Engine, live: Cluster | None) -> tuple[int, list[str]]:
+    """Do as ``Reading.differences`` does, here and now."""
     with engine.connect() as connection:
         told = replay(connection)
         found = table_differences(connection, told)

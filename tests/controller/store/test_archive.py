@@ -100,11 +100,12 @@ def events(*texts: str) -> Transaction:
     [
         (EventFilter(), [1, 2, 3, 4]),
         (EventFilter(subject="vm:1"), [1, 3]),
-        (EventFilter(what="step."), [3]),
-        (EventFilter(what="vm_"), []),
+        (EventFilter(what=("step.",)), [3]),
+        (EventFilter(what=("vm_",)), []),
+        (EventFilter(what=("step.", "host.")), [3, 4]),
         (EventFilter(visible_to="ann"), [1, 3]),
         (EventFilter(visible_to="bob"), [2]),
-        (EventFilter(subject="vm:1", what="vm."), [1]),
+        (EventFilter(subject="vm:1", what=("vm.",)), [1]),
     ],
 )
 def test_events_are_found_alike_on_disk_and_in_passing(

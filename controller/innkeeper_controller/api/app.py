@@ -1,0 +1,99 @@
+"""The HTTP application: requests of the table on the shortest way, everything else through Starlette."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from innkeeper_controller.api.body import DisconnectedError, read_body
+from innkeeper_controller.api.identity import Caller, caller_of
+from innkeeper_controller.api.past import Past
+from innkeeper_controller.api.refusals import body_of, status_of
+from innkeeper_controller.api.routes import Found, Routes
+from innkeeper_controller.api.traffic import Traffic
+from innkeeper_controller.requests.catalogue import REQUESTS
+from innkeeper_controller.shell import Controller
+from innkeeper_controller.turn import RefusalError
+
+_log = structlog.get_logger("api")
+_JSON = (b"content-type", b"application/json")
+OK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiLimits:
+    """What one client may cost."""
+
+    max_request_bytes: int = 16 * 1024 * 1024
+    receive_timeout_s: float = 60.0
+
+
+DEFAULT_LIMITS: Final = ApiLimits()
+
+
+class Api:
+    """The ASGI application."""
+
+    def __init__(self, controller: Controller, others: ASGIApp, traffic: Traffic, limits: ApiLimits) -> None:
+        """Make the routes.
+
+        Args:
+            controller: Answers.
+            others: Gets every path that the request table does not have.
+            traffic: Counts.
+            limits: What one client may cost.
+        """
+        self._controller = controller
+        self._others = others
+        self._traffic = traffic
+        self._limits = limits
+        self._routes = Routes(REQUESTS.values())
+        self._past = Past(controller)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        found = self._routes.find(scope["method"], scope["raw_path"].decode("ascii"))
+        if found is None:
+            await self._others(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        caller_id = ""
+        try:
+            caller = caller_of(scope["headers"], self._controller.reactor.cluster)
+            caller_id = caller.request_id
+            status, body = OK, await self._answer(found, caller, scope, receive)
+        except RefusalError as refusal:
+            status, body = status_of(refusal), body_of(refusal)
+        except DisconnectedError:
+            return
+        await _send(send, status, body)
+        name = found.route.request.name
+        took_s = time.perf_counter() - began_s
+        self._traffic.count(name, status, took_s)
+        # The log of events is the audit; a line here for each request would cost more than the request.
+        _log.debug("request", request=name, status=status, took_s=took_s, request_id=caller_id)
+
+    async def _answer(self, found: Found, caller: Caller, scope: Scope, receive: Receive) -> bytes:
+        route = found.route
+        body = b""
+        if route.parameters.has_body:
+            limits = self._limits
+            body = await read_body(receive, max_bytes=limits.max_request_bytes, timeout_s=limits.receive_timeout_s)
+        params = route.parameters.read(found.in_path, scope["query_string"], body)
+        name = route.request.name
+        if self._past.is_asked(name, params):
+            return await self._past.answer(name, params, caller.user)
+        try:
+            return await self._controller.request_json(name, params, user=caller.user, request_id=caller.request_id)
+        except RefusalError as refusal:
+            if refusal.code == "not_found" and self._past.may_know(name):
+                return await self._past.answer_or(refusal, name, params, caller.user)
+            raise
+
+
+async def _send(send: Send, status: int, body: bytes) -> None:
+    headers = [_JSON, (b"content-length", str(len(body)).encode("ascii"))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
