@@ -37,7 +37,7 @@ PROBED: frozenset[str] = frozenset(
     {
         "CPU_MODEL", "CPU_VENDOR", "CPU_FLAGS", "CPU_CORES", "CPU_THREADS", "CPU_VIRTUALIZATION", "KVM", "QEMU_VERSION",
         "LIBVIRT_VERSION", "HUGE_PAGES", "HUGE_PAGE_SIZE_KIB", "SWAP_MIB", "PCI_GPUS", "PCI_DEVICES", "NUMA_NODES",
-        "TOTAL_MEMORY_MIB", "OS_VERSION", "KERNEL",
+        "TOTAL_MEMORY_MIB", "OS", "OS_VERSION", "KERNEL",
     }
 )  # fmt: skip
 KNOWN: frozenset[str] = frozenset(STANDARD) | PROBED

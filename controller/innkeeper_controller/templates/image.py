@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.templates.validation import check
-from innkeeper_controller.templates.vocabulary import IMAGE
+from innkeeper_controller.templates.vocabulary import IMAGE_TABLE
 from innkeeper_plugins.vocabulary import Digest, Value
 
 
@@ -31,7 +31,7 @@ def image_template(attributes: Sequence[Attribute]) -> ImageTemplate:
     Raises:
         TemplateError: with every mistake.
     """
-    checked = check(attributes, IMAGE, "an image")
+    checked = check(attributes, IMAGE_TABLE)
     top = checked.top
     path, size_mib = top.text("PATH"), top.integer("SIZE")
     if not path and not size_mib:

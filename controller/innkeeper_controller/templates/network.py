@@ -7,7 +7,7 @@ from innkeeper_controller.records import AddressRange
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.errors import TemplateError, in_order
 from innkeeper_controller.templates.validation import Checked, Group, check
-from innkeeper_controller.templates.vocabulary import NETWORK
+from innkeeper_controller.templates.vocabulary import NETWORK_TABLE
 from innkeeper_controller.turn import Mistake
 from innkeeper_plugins.vocabulary import Value
 
@@ -31,7 +31,7 @@ def network_template(attributes: Sequence[Attribute]) -> NetworkTemplate:
     Raises:
         TemplateError: with every mistake.
     """
-    checked = check(attributes, NETWORK, "a network")
+    checked = check(attributes, NETWORK_TABLE)
     ranges = _ranges(checked)
     top = checked.top
     if checked.findings.mistakes:
@@ -50,7 +50,7 @@ def network_template(attributes: Sequence[Attribute]) -> NetworkTemplate:
 
 def network_remarks(attributes: Sequence[Attribute]) -> tuple[Mistake, ...]:
     """Return what the author should know although nothing is wrong: no effect, not kept, a gateway in a range."""
-    checked = check(attributes, NETWORK, "a network")
+    checked = check(attributes, NETWORK_TABLE)
     gateway = checked.top.text("GATEWAY")
     ranges = _ranges(checked)
     if gateway and not checked.findings.mistakes and find(ranges, ip=gateway):

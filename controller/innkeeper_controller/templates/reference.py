@@ -5,20 +5,20 @@
 
 from collections.abc import Iterable
 
-from innkeeper_controller.templates.vocabulary import TABLES, Field, Kind, Use
+from innkeeper_controller.templates.vocabulary import IMAGE, NETWORK, VM, Field, Kind, Use
 
 BEGIN = "<!-- made from the vocabulary: begin -->"
 END = "<!-- made from the vocabulary: end -->"
-_TITLES = {"VM": "VMs", "network": "Virtual networks", "image": "Images"}
+_CHAPTERS = (("VMs", VM), ("Virtual networks", NETWORK), ("Images", IMAGE))
 
 
 def text_of_reference() -> str:
     """Return the tables of all kinds of template, the marks included."""
-    return "\n".join((BEGIN, *(line for what, table in TABLES.items() for line in _chapter(what, table)), END)) + "\n"
+    return "\n".join((BEGIN, *(line for title, table in _CHAPTERS for line in _chapter(title, table)), END)) + "\n"
 
 
-def _chapter(what: str, table: tuple[Field, ...]) -> Iterable[str]:
-    yield from ("", f"### {_TITLES[what]}", "")
+def _chapter(title: str, table: tuple[Field, ...]) -> Iterable[str]:
+    yield from ("", f"### {title}", "")
     yield from _table(table)
     for field in table:
         if field.keys and field.use is Use.ACTS:

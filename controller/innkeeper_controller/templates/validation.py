@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from innkeeper_controller.templates.attributes import Attribute, Pair, brief
 from innkeeper_controller.templates.errors import close_to
 from innkeeper_controller.templates.values import Scalar, WrongValueError, typed
-from innkeeper_controller.templates.vocabulary import Field, Kind, Use, by_name
+from innkeeper_controller.templates.vocabulary import Field, Kind, Table, Use
 from innkeeper_controller.turn import Mistake
 
 #: Attributes of people's own that are close to one of ours by chance.
@@ -97,24 +97,22 @@ class Checked:
         return next(iter(self.vectors.get(name, ())), Group({}))
 
 
-def check(
-    attributes: Sequence[Attribute], table: tuple[Field, ...], what: str, *, keeps_others: bool = False
-) -> Checked:
+def check(attributes: Sequence[Attribute], table: Table, *, keeps_others: bool = False) -> Checked:
     """Return typed values of all attributes that the table has.
 
     Args:
         attributes: As parsed.
         table: What there may be.
-        what: What the template is of, for the sentences: ``a VM``.
         keeps_others: Attributes that the table lacks are kept; otherwise they are remarked on.
     """
-    return _Check(table, what, keeps_others=keeps_others).run(attributes)
+    return _Check(table, keeps_others=keeps_others).run(attributes)
 
 
 class _Check:
-    def __init__(self, table: tuple[Field, ...], what: str, *, keeps_others: bool) -> None:
-        self._fields = by_name(table)
-        self._what = what
+    def __init__(self, table: Table, *, keeps_others: bool) -> None:
+        self._table = table
+        self._fields = table.fields
+        self._what = table.what
         self._keeps_others = keeps_others
         #: Names that were probably meant by a wrong one.
         self._meant: set[str] = set()
@@ -123,8 +121,6 @@ class _Check:
         self._lines: dict[str, int] = {}
         self._vectors: dict[str, list[Group]] = {}
         self._others: list[Attribute] = []
-        #: ``{key: vector that has it}``
-        self._homes = {key.name: each for each in table for key in each.keys or ()}
 
     def run(self, attributes: Sequence[Attribute]) -> Checked:
         for attribute in attributes:
@@ -150,7 +146,7 @@ class _Check:
             self._findings.mistake(place, name, f"{brief(name)} is no attribute of {self._what}.", meant)
             return
         self._others.append(attribute)
-        home = self._homes.get(name)
+        home = self._table.homes.get(name)
         if home is not None and home.use is Use.ACTS and isinstance(attribute.value, str):
             text = f"{name} does nothing here; to act it belongs into {home.name} = [ {name} = ... ]."
             self._findings.remark(place, name, text)
@@ -194,7 +190,7 @@ class _Check:
             return
         entries: dict[str, Entry] = {}
         mistakes_before = len(self._findings.mistakes)
-        keys = None if known.keys is None else by_name(known.keys)
+        keys = self._table.keys.get(known.name)
         for pair in pairs:
             place = (pair.value_line, pair.value_column)
             if keys is None:

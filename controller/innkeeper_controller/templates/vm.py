@@ -4,6 +4,7 @@ Every mistake is told at once; what is allowed but may surprise comes as a remar
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 from innkeeper_controller.expressions.names import KNOWN
 from innkeeper_controller.templates import syntax
@@ -24,12 +25,15 @@ from innkeeper_controller.templates.placement import rank_of, requirements_of
 from innkeeper_controller.templates.syntax import Syntax
 from innkeeper_controller.templates.text import shown_vector
 from innkeeper_controller.templates.validation import Checked, check
-from innkeeper_controller.templates.vocabulary import VM
+from innkeeper_controller.templates.vocabulary import VM_TABLE
 from innkeeper_controller.turn import Mistake
 from innkeeper_plugins.vocabulary import Graphics, Value
 
 __all__ = ["DiskTemplate", "NicTemplate", "VmTemplate", "read_vm_template", "vm_template", "with_overrides"]
 
+#: Templates that are remembered, and how long the longest of them is.
+_REMEMBERED = 128
+_MAX_REMEMBERED_LENGTH = 16 * 1024
 #: OpenNebula's names of hypervisors that our driver runs.
 _DRIVER_OF = {"kvm": "libvirt", "qemu": "libvirt"}
 
@@ -73,7 +77,7 @@ def vm_template(attributes: Sequence[Attribute], *, host_attributes: Collection[
     Raises:
         TemplateError: with every mistake.
     """
-    checked = check(attributes, VM, "a VM", keeps_others=True)
+    checked = check(attributes, VM_TABLE, keeps_others=True)
     template = _built(checked, host_attributes)
     if checked.findings.mistakes:
         raise TemplateError(checked.findings.mistakes)
@@ -98,8 +102,15 @@ def read_vm_template(
     Raises:
         TemplateError: with every mistake.
     """
+    read = _read_again if len(text) <= _MAX_REMEMBERED_LENGTH else _read
+    return read(text, syntax_of_text, tuple((overrides or {}).items()), frozenset(host_attributes))
+
+
+def _read(
+    text: str, syntax_of_text: Syntax | None, overrides: tuple[tuple[str, str], ...], host_attributes: frozenset[str]
+) -> VmTemplate:
     parsed = syntax.scan(text, syntax_of_text)
-    attributes = with_overrides(parsed.attributes, overrides or {})
+    attributes = with_overrides(parsed.attributes, dict(overrides))
     try:
         template = vm_template(attributes, host_attributes=host_attributes)
     except TemplateError as error:
@@ -109,6 +120,10 @@ def read_vm_template(
     if parsed.mistakes:
         raise TemplateError(parsed.mistakes)
     return template
+
+
+#: Programs submit the same text again and again.
+_read_again = lru_cache(_REMEMBERED)(_read)
 
 
 def with_overrides(attributes: Sequence[Attribute], overrides: Mapping[str, str]) -> tuple[Attribute, ...]:

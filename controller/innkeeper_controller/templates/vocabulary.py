@@ -295,10 +295,29 @@ IMAGE = (
     *_unused_keys("PERSISTENT", "DEV_PREFIX", "TARGET", "SOURCE", "FS", "MD5", "SHA1", "PUBLIC", "DISK_TYPE"),
 )  # fmt: skip
 
-#: ``{what the template is of: its table}``
-TABLES: dict[str, tuple[Field, ...]] = {"VM": VM, "network": NETWORK, "image": IMAGE}
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All attributes of one kind of template, ready to be looked up."""
+
+    #: With its article, for sentences: ``a VM``.
+    what: str
+    fields: dict[str, Field]
+    #: ``{vector: {key: field}}``; without those that may have any keys.
+    keys: dict[str, dict[str, Field]]
+    #: ``{key: vector that has it}``
+    homes: dict[str, Field]
 
 
-def by_name(table: tuple[Field, ...]) -> dict[str, Field]:
-    """Return the fields of a table by name."""
-    return {field.name: field for field in table}
+def _table(what: str, fields: tuple[Field, ...]) -> Table:
+    return Table(
+        what=what,
+        fields={field.name: field for field in fields},
+        keys={field.name: {key.name: key for key in field.keys} for field in fields if field.keys is not None},
+        homes={key.name: field for field in fields for key in field.keys or ()},
+    )
+
+
+VM_TABLE = _table("a VM", VM)
+NETWORK_TABLE = _table("a network", NETWORK)
+IMAGE_TABLE = _table("an image", IMAGE)

@@ -66,6 +66,7 @@ def holds(text):
         ('NAME = "*-*1"', True),
         ('NAME = "*1*"', True),
         ('NAME = "host*host-1"', False),
+        ('NAME = "h*x*1"', False),
         ('NAME = "h?st-1"', False),
         ('NAME != "host-*"', False),
         ('RUNNING_VMS = "3*"', True),

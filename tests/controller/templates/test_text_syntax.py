@@ -233,6 +233,10 @@ def test_too_many_attributes_are_refused(text):
     assert [each.message for each in scan(text).mistakes] == ["The template has more than 10000 attributes."]
 
 
+def test_a_text_full_of_control_characters_is_told_of_the_first_ones():
+    assert len(scan("A = 1" + "\x00" * 1000).mistakes) == 10
+
+
 def test_no_more_mistakes_are_told_than_anybody_reads():
     with pytest.raises(TemplateError) as caught:
         parse("A == 1\n" * 5000)

@@ -208,6 +208,22 @@ def test_the_place_of_a_mistake_in_an_expression_is_exact():
     assert mistakes("memory: 1\nsched_requirements: NAME = a & FREE_CPUS > 4")[0].startswith("line 2, column 32:")
 
 
+def test_a_mistake_behind_escaped_quotes_is_placed_where_the_expression_begins():
+    text = 'MEMORY = 1\nSCHED_REQUIREMENTS = "NAME = \\"a\\" & FREE_CPUS > 4"'
+
+    assert mistakes(text)[0].startswith("line 2, column 23:")
+
+
+def test_a_device_boots_once():
+    text = 'MEMORY = 1\nDISK = [ IMAGE = x ]\nOS = [ BOOT = "disk0,hd" ]'
+
+    assert mistakes(text) == ["line 3, column 16: BOOT names a device twice."]
+
+
+def test_the_same_text_is_read_once():
+    assert read_vm_template("MEMORY = 77") is read_vm_template("MEMORY = 77")
+
+
 def test_a_host_attribute_that_hosts_have_is_no_mistake_however_close_it_is_to_another():
     text = 'MEMORY = 64 CPU = 1 SCHED_REQUIREMENTS = "FREE_CPUS > 4"'
 
