@@ -21,8 +21,9 @@ from innkeeper_hostagent.protocol.session import DEFAULT_LIMITS, SessionLimits
 from innkeeper_hostagent.protocol.switchboard import Callbacks, Switchboard
 
 _DOMAIN: Final = b"innkeeper"
-#: Frames kept for one peer by ZeroMQ; the session keeps the rest and its limit counts.
-_HIGH_WATER_MARK: Final = 512
+#: Frames that ZeroMQ keeps for one peer. It may count up to half of what has long been taken as still waiting,
+#: so this is over twice what a session has under way.
+_HIGH_WATER_MARK: Final = 2_048
 #: How often sessions are looked after: a fraction of the heartbeat interval, and its limit.
 _TICKS_PER_INTERVAL: Final = 8
 _MAX_TICK_S: Final = 0.5

@@ -24,7 +24,9 @@ from innkeeper_hostagent.protocol.session import DEFAULT_LIMITS, Session, Sessio
 
 __all__ = ["DEFAULT_PAUSES", "Link", "Pauses", "join"]
 
-_HIGH_WATER_MARK: Final = 512
+#: Frames that ZeroMQ keeps for one peer. It may count up to half of what has long been taken as still waiting,
+#: so this is over twice what a session has under way.
+_HIGH_WATER_MARK: Final = 2_048
 #: Until ``Welcome`` says otherwise.
 _OPENING_INTERVAL_S: Final = 5.0
 #: How long ``close`` lets ZeroMQ try to get the last frames out.

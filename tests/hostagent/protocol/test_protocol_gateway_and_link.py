@@ -229,6 +229,7 @@ async def test_of_two_agents_with_one_key_the_newest_stays_and_the_older_is_told
         await older.diary.until("welcome", "h1")
         newer = channel.open_link()
         await older.diary.until("refused", "superseded")
+        await newer.diary.until("welcome", "h1")
         newer.send(FACT)
         await channel.diary.until("message", 1, FACT)
 
@@ -567,13 +568,14 @@ async def test_a_burst_both_ways_leaves_nothing_unread():
         channel.answer = lambda host_id: Welcome(host_id=host_id, host_name="h1", heartbeat_interval_s=1000.0)
         gateway, agent = channel.open_gateway(interval_s=1000.0, limits=limits), channel.open_link(limits=limits)
         await agent.diary.until("welcome", "h1")
-        for number in range(3000):
-            agent.send(ImagesChanged())
-            gateway.send(1, command(number))
-            if number % 7 == 0:
-                await asyncio.sleep(0)
-        # With no timer to come to the rescue, a telling that got lost would leave messages unread for ever.
-        await agent.diary.until("message", command(2999))
-        await channel.diary.until("message", 1, ImagesChanged(), times=3000)
+        for burst in range(10):
+            for number in range(400 * burst, 400 * (burst + 1)):
+                agent.send(ImagesChanged())
+                gateway.send(1, command(number))
+                if number % 7 == 0:
+                    await asyncio.sleep(0)
+            # With no timer to come to the rescue, a telling that got lost would leave messages unread for ever.
+            await agent.diary.until("message", command(number))
+            await channel.diary.until("message", 1, ImagesChanged(), times=number + 1)
 
-        assert agent.diary.entries[1:] == [("message", command(number)) for number in range(3000)]
+        assert agent.diary.entries[1:] == [("message", command(number)) for number in range(4000)]
