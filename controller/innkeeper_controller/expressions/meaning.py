@@ -85,6 +85,9 @@ def _compare(tree: Compare) -> Holds:
     matches = _matcher(tree.value, contains=operator is Operator.CONTAINS)
     if operator is Operator.NOT_EQUAL:
         return lambda attributes: (actual := attributes.get(name)) is not None and not matches(actual)
+    if operator is Operator.EQUAL:
+        value = tree.value
+        return lambda attributes: (actual := attributes.get(name)) is not None and (actual == value or matches(actual))
     return lambda attributes: (actual := attributes.get(name)) is not None and matches(actual)
 
 
