@@ -18,6 +18,7 @@ from innkeeper_controller.records import (
     AddressLease,
     Datastore,
     Host,
+    HostState,
     Image,
     Moment,
     Network,
@@ -95,7 +96,8 @@ class Cluster:
     user_of_token: dict[str, str] = field(default_factory=dict)
     #: ``{network: addresses that are not free}``
     lease_count: dict[int, int] = field(default_factory=dict)
-    #: ``{network: heap of (range index, offset)}`` given back below the cursor; some may be taken again.
+    #: ``{network: heap of (range index, offset)}`` given back below the cursor, which comes to the others by itself;
+    #: some may be taken again.
     given_back: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     #: ``{network: (range index, offset)}`` up to which all addresses were taken once.
     lease_cursor: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -151,10 +153,10 @@ class Cluster:
     def free_address(self, network: Network) -> tuple[int, int]:
         """Return the lowest free address of the network as (range index, offset); there has to be one."""
         heap = self.given_back.get(network.network_id, [])
-        while heap:
-            if not self._is_taken(network, heap[0]):
-                return heap[0]
+        while heap and self._is_taken(network, heap[0]):
             heapq.heappop(heap)
+        if heap:
+            return heap[0]
         range_index, offset = self.lease_cursor.get(network.network_id, (0, 0))
         while offset >= network.ranges[range_index].size or self._is_taken(network, (range_index, offset)):
             range_index, offset = (
@@ -193,6 +195,7 @@ def _index_name(names: str, key: str) -> Callable[[Cluster, Any, Any], None]:
 
 
 _index_host_name = _index_name("host_ids", "host_id")
+_index_image_name = _index_name("image_ids", "image_id")
 
 
 def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
@@ -202,7 +205,23 @@ def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
     if new is not None and new.public_key:
         cluster.host_of_key[new.public_key] = new.host_id
     cluster.touched.add((new or old).host_id)  # type: ignore[union-attr]  # one of them is there
-    cluster.freed = True
+    cluster.freed = cluster.freed or (new is not None and _gives_hope(old, new))
+
+
+def _gives_hope(old: Host | None, new: Host) -> bool:
+    """Return True where a VM that fitted nowhere might fit there now."""
+    if not new.connected:
+        return False
+    if old is None or not old.connected or (new.state is HostState.ON and old.state is not new.state):
+        return True
+    return old.advertisement != new.advertisement or old.labels != new.labels
+
+
+def _index_image(cluster: Cluster, old: Image | None, new: Image | None) -> None:
+    _index_image_name(cluster, old, new)
+    kept = new.operation_id if new is not None else None
+    if old is not None and old.operation_id is not None and old.operation_id != kept:
+        _forget_ended(cluster, old.operation_id)
 
 
 def _index_user(cluster: Cluster, old: User | None, new: User | None) -> None:
@@ -217,9 +236,10 @@ def _index_lease(cluster: Cluster, old: AddressLease | None, new: AddressLease |
         if lease is None:
             continue
         cluster.lease_count[lease.network_id] = cluster.lease_count.get(lease.network_id, 0) + sign
-        if sign < 0:
-            heap = cluster.given_back.setdefault(lease.network_id, [])
-            heapq.heappush(heap, (lease.range_index, lease.offset))
+        if sign < 0 and (address := (lease.range_index, lease.offset)) < cluster.lease_cursor.get(
+            lease.network_id, (0, 0)
+        ):
+            heapq.heappush(cluster.given_back.setdefault(lease.network_id, []), address)
         if lease.vm_id is None:
             continue
         mine = cluster.leases_of.setdefault(lease.vm_id, set())
@@ -231,14 +251,13 @@ def _index_lease(cluster: Cluster, old: AddressLease | None, new: AddressLease |
             mine.add(lease.lease_id)
 
 
-def _index_operation(cluster: Cluster, _old: Operation | None, new: Operation | None) -> None:
-    if new is None:
-        return
-    if new.status in UNFINISHED:
+def _index_operation(cluster: Cluster, old: Operation | None, new: Operation | None) -> None:
+    if new is not None and new.status in UNFINISHED:
         cluster.running[new.operation_id] = None
-    else:
-        cluster.running.pop(new.operation_id, None)
-        cluster.progress.pop(new.operation_id, None)
+        return
+    operation_id = (new or old).operation_id  # type: ignore[union-attr]  # one of them is there
+    cluster.running.pop(operation_id, None)
+    cluster.progress.pop(operation_id, None)
 
 
 def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
@@ -298,16 +317,21 @@ def _count_vm(cluster: Cluster, vm: VmRecord, sign: int) -> None:
 def _forget_operation(cluster: Cluster, old: VmRecord, new: VmRecord | None) -> None:
     """Drop an ended operation from memory once its VM has a newer one or is gone; the store keeps it."""
     kept = {new.operation_id, new.last_operation_id} if new is not None and not _has_left(new) else set()
-    for operation_id in {old.operation_id, old.last_operation_id} - kept - {None}:
-        operation = cluster.operations.get(operation_id)  # type: ignore[arg-type]  # None was taken out
-        if operation is not None and operation.status not in UNFINISHED:
-            del cluster.operations[operation.operation_id]
+    for operation_id in {old.operation_id, old.last_operation_id} - kept:
+        if operation_id is not None:
+            _forget_ended(cluster, operation_id)
+
+
+def _forget_ended(cluster: Cluster, operation_id: OperationId) -> None:
+    operation = cluster.operations.get(operation_id)
+    if operation is not None and operation.status not in UNFINISHED:
+        del cluster.operations[operation_id]
 
 
 _INDEXES: dict[str, Callable[[Cluster, Any, Any], None]] = {
     "user": _index_user,
     "host": _index_host,
-    "image": _index_name("image_ids", "image_id"),
+    "image": _index_image,
     "network": _index_name("network_ids", "network_id"),
     "lease": _index_lease,
     "operation": _index_operation,

@@ -19,6 +19,9 @@ from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId, VmState
 
 _replace = msgspec.structs.replace
 
+#: A VM's share of a core has so many decimal digits, so that sums of shares are the same in whatever order.
+CORE_DIGITS = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
@@ -91,7 +94,7 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
         name=template.name,
         uuid="",
         generation=0,
-        cpu_cores=template.cpu_cores,
+        cpu_cores=round(template.cpu_cores, CORE_DIGITS),
         vcpus=template.vcpus,
         memory_mib=template.memory_mib,
         hypervisor=template.hypervisor,
