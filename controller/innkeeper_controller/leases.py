@@ -24,7 +24,7 @@ def hold(turn: Turn, network: Network, address: str) -> AddressLease:
     Raises:
         RefusalError: ``no_address``: it is not of the network, or taken.
     """
-    range_index, offset = _asked(turn, network, "" if ":" in address else address, address if ":" in address else "")
+    range_index, offset = _asked(turn, network, **_named(address))
     return _lease(turn, network, range_index, offset, vm_id=None, nic_id=None)
 
 
@@ -34,13 +34,16 @@ def release(turn: Turn, network: Network, address: str) -> AddressLease:
     Raises:
         RefusalError: ``not_found``: nobody holds it; ``in_use``: a VM has it.
     """
-    for lease in of_network(turn, network):
-        if address in {lease.ip, lease.mac}:
-            if lease.vm_id is not None:
-                raise RefusalError("in_use", f"VM {lease.vm_id} has {address}; it gives it back when it is terminated.")
-            turn.drop(lease)
-            return lease
-    raise RefusalError("not_found", f"Nobody holds {address}; `inn network leases {network.name}` lists what is taken.")
+    place = addresses.find(network.ranges, **_named(address))
+    lease = turn.cluster.leases.get(_lease_id(network, place)) if place is not None else None
+    if lease is None:
+        raise RefusalError(
+            "not_found", f"Nobody holds {address}; `inn network leases {network.name}` lists what is taken."
+        )
+    if lease.vm_id is not None:
+        raise RefusalError("in_use", f"VM {lease.vm_id} has {address}; it gives it back when it is terminated.")
+    turn.drop(lease)
+    return lease
 
 
 def of_network(turn: Turn, network: Network) -> Iterator[AddressLease]:
@@ -65,11 +68,20 @@ def _lease(
     return lease
 
 
-def _asked(turn: Turn, network: Network, ip: str, mac: str) -> tuple[int, int]:
+def _named(address: str) -> dict[str, str]:
+    """Return the address as the IP or as the MAC that it seems to be."""
+    return {"mac": address} if ":" in address or "-" in address else {"ip": address}
+
+
+def _lease_id(network: Network, place: tuple[int, int]) -> str:
+    return f"{network.network_id}.{place[0]}.{place[1]}"
+
+
+def _asked(turn: Turn, network: Network, ip: str = "", mac: str = "") -> tuple[int, int]:
     place = addresses.find(network.ranges, ip=ip, mac=mac)
     if place is None:
         raise RefusalError("no_address", f"{ip or mac} is not an address of network {network.name}.")
-    taken = turn.cluster.leases.get(f"{network.network_id}.{place[0]}.{place[1]}")
+    taken = turn.cluster.leases.get(_lease_id(network, place))
     if taken is not None:
         who = "is held back" if taken.vm_id is None else f"belongs to VM {taken.vm_id}"
         raise RefusalError("no_address", f"{ip or mac} of network {network.name} {who}; ask for another or for none.")
