@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from innkeeper_plugins.conformance.place import LocalPlace
-from innkeeper_plugins.vocabulary import Boot, Vm, VmId
+from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId
 
 pytestmark = pytest.mark.libvirt
 
@@ -64,6 +64,7 @@ def vm(tmp_path):
         vcpus=1,
         memory_mib=96,
         hypervisor="libvirt",
+        nics=(Nic(nic_id=0, network="lan", mac="02:00:0a:00:00:07"),),
         boot=Boot(
             kernel=place.add_image((kernel if kernel.exists() else guest.kernel).read_bytes()),
             initrd=place.add_image(guest.initrd.read_bytes()),
@@ -117,3 +118,36 @@ def test_a_guest_that_went_off_by_itself_while_nobody_was_there_does_not_run_any
     # libvirt has not seen how it went, and may take it for a crash.
     ended = "wait_until(lambda: said(driver, vm)[0][2] in {PowerState.OFF, PowerState.CRASHED}, 60)\n"
     assert process(ended, PRINT)[0] in {"off", "crashed"}
+
+
+#: The user that owns nothing.
+NOBODY = 65534
+
+
+@pytest.mark.root
+def test_a_user_without_any_rights_runs_guests_as_well(vm, tmp_path):
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    home = Path(tempfile.mkdtemp(prefix="inn-", dir="/var/tmp"))
+    program = CHILD + START + READ.format(text=GREETING.encode()) + PRINT + "driver.save(place, vm)\n"
+    program += "driver.restore(place, vm)\n" + PRINT + END
+    try:
+        shutil.copytree(tmp_path / "images", home / "images")
+        for path in (home, home / "images"):
+            os.chown(path, NOBODY, NOBODY)
+        environment = {**os.environ, "HOME": str(home)}
+        readable = subprocess.run([*become, sys.executable, "-c", "import innkeeper_plugins"], check=False, cwd="/")
+        if readable.returncode:
+            pytest.skip("nobody else may read this installation")
+        arguments = [msgspec.json.encode(vm).decode(), str(home), str(home / "e")]
+        done = subprocess.run(
+            [*become, sys.executable, "-c", program, *arguments],
+            env=environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (done.stderr, done.stdout) == ("", '"running"\n"running"\n')
+    finally:
+        shutil.rmtree(home)

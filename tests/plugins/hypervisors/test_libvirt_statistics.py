@@ -5,7 +5,7 @@ import pytest
 libvirt = pytest.importorskip("libvirt")
 
 from innkeeper_plugins.errors import DriverError  # noqa: E402 - only where libvirt is
-from innkeeper_plugins.hypervisors.libvirt import statistics  # noqa: E402
+from innkeeper_plugins.hypervisors.libvirt import guests, statistics  # noqa: E402
 from innkeeper_plugins.hypervisors.libvirt.failures import driver_error, reported  # noqa: E402
 from innkeeper_plugins.hypervisors.libvirt.identity import Identity  # noqa: E402
 from innkeeper_plugins.vocabulary import Observation, PowerState, VmId  # noqa: E402
@@ -77,3 +77,48 @@ def test_an_error_of_libvirt_is_reported_with_what_was_tried():
         raise libvirt_error(libvirt.VIR_ERR_OPERATION_FAILED, "no")
 
     assert isinstance(failed.value.__cause__, libvirt.libvirtError)
+
+
+class Tuned:
+    """A running guest whose CPU shares are set, or refused with an error of that number."""
+
+    def __init__(self, refusal=None):
+        self.refusal = refusal
+        self.asked = []
+
+    def setSchedulerParametersFlags(self, parameters, _flags):  # noqa: N802 - libvirt's name
+        self.asked.append(parameters)
+        if self.refusal is not None:
+            raise libvirt_error(self.refusal, "CPU tuning is not available in session mode")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        None,
+        libvirt.VIR_ERR_OPERATION_INVALID,
+        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+        libvirt.VIR_ERR_NO_SUPPORT,
+        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+    ],
+)
+def test_a_host_without_control_groups_runs_guests_without_shares(monkeypatch, tmp_path, refusal):
+    monkeypatch.setattr(guests, "CGROUP_V2", tmp_path / "none")
+    domain = Tuned(refusal)
+    guests.share_cpu(domain, 0.5)
+
+    assert domain.asked == [{"cpu_shares": 512}]
+
+
+def test_another_refusal_of_shares_is_an_error():
+    with pytest.raises(libvirt.libvirtError):
+        guests.share_cpu(Tuned(libvirt.VIR_ERR_INTERNAL_ERROR), 0.5)
+
+
+@pytest.mark.parametrize(("cpu_cores", "shares"), [(0.001, 2), (2.0, 200), (500.0, 10_000)])
+def test_shares_stay_within_what_control_groups_allow(monkeypatch, tmp_path, cpu_cores, shares):
+    monkeypatch.setattr(guests, "CGROUP_V2", tmp_path)
+    domain = Tuned()
+    guests.share_cpu(domain, cpu_cores)
+
+    assert domain.asked == [{"cpu_shares": shares}]

@@ -27,7 +27,12 @@ SHARES_PER_CORE_V1, SHARES_PER_CORE_V2 = 1024, 100
 LEAST_SHARES, MOST_SHARES = 2, 10_000
 #: What libvirt says where the host's control groups are out of its reach.
 NO_CGROUPS = frozenset(
-    {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_CONFIG_UNSUPPORTED}
+    {
+        libvirt.VIR_ERR_OPERATION_INVALID,
+        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+        libvirt.VIR_ERR_NO_SUPPORT,
+        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+    }
 )
 #: Everything that libvirt may keep of a domain besides its definition.
 KEPT_BY_LIBVIRT = (
