@@ -3,19 +3,22 @@
 Nothing gets a name here before its digest has been checked by whoever brings it; nothing here fetches or inspects.
 
 ``<datastore>/images/<sha256>`` is the image, read-only; ``<sha256>.json`` beside it says what it is, and its time of
-modification when it was used last; ``partial/`` holds what is not whole yet.
+modification when it was used last; ``<sha256>.manifest`` has the digests of its chunks, for those who fetch it;
+``partial/`` holds what is not whole yet.
 """
 
 import contextlib
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from innkeeper_hostagent.protocol.bulk import beside_of
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.vocabulary import Digest, DiskFormat, ImageRef, Value
 
@@ -26,6 +29,8 @@ _PARTIAL: Final = "partial"
 _MANIFEST: Final = ".json"
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _MIB: Final = 1024 * 1024
+#: What was fetched in part is kept so long for another try.
+PARTIAL_KEPT_S: Final = 24 * 3600.0
 
 
 class Manifest(Value):
@@ -89,6 +94,8 @@ class Cache:
         self._lock = threading.Lock()
         self._partial.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         self._images = {manifest.sha256: manifest for manifest in self._read()}
+        if not shared:
+            self._clean_up(time.time() - PARTIAL_KEPT_S)
 
     def digests(self) -> tuple[Digest, ...]:
         """Return what is here, sorted."""
@@ -136,6 +143,8 @@ class Cache:
         _sync(partial)
         with self._lock:
             self._write_manifest(manifest)
+            with contextlib.suppress(FileNotFoundError):
+                beside_of(partial).replace(beside_of(self._path(manifest.sha256)))
             partial.replace(self._path(manifest.sha256))
             _sync(self._directory)
             self._images[manifest.sha256] = manifest
@@ -192,6 +201,7 @@ class Cache:
         # The image first: a manifest without an image is cleaned up, an image without a manifest would not be known.
         self._path(digest).unlink(missing_ok=True)
         self._manifest_path(digest).unlink(missing_ok=True)
+        beside_of(self._path(digest)).unlink(missing_ok=True)
         del self._images[digest]
 
     def _path(self, digest: str) -> Path:
@@ -210,12 +220,17 @@ class Cache:
 
     def _read(self) -> Iterator[Manifest]:
         for path in sorted(self._directory.iterdir()):
-            if path.suffix == _MANIFEST and is_digest(path.stem):
-                if (manifest := _decoded(path)) is not None and self._path(path.stem).is_file():
-                    yield manifest
-                elif not self._shared:
-                    path.unlink()
-            elif is_digest(path.name) and not self._shared and not self._manifest_path(path.name).exists():
+            is_manifest = path.suffix == _MANIFEST and is_digest(path.stem)
+            if is_manifest and (manifest := _decoded(path)) is not None and self._path(path.stem).is_file():
+                yield manifest
+
+    def _clean_up(self, oldest_s: float) -> None:
+        """Delete files of images that are not whole, and what was begun long ago and nobody has gone on with."""
+        for path in self._directory.iterdir():
+            if is_digest(path.name.partition(".")[0]) and path.name.partition(".")[0] not in self._images:
+                path.unlink()
+        for path in self._partial.iterdir():
+            if path.lstat().st_mtime < oldest_s:
                 path.unlink()
 
 

@@ -48,8 +48,8 @@ class BulkConfig(Value):
     advertise: str = ""
     #: What one fetch may take of the network; None for all there is.
     rate_limit_mib_s: int | None = None
-    #: A fetch that is not done by then fails.
-    fetch_timeout_s: float = 6 * 3600.0
+    #: A fetch in which nothing comes for so long fails.
+    fetch_timeout_s: float = 60.0
 
 
 class LimitsConfig(Value):

@@ -7,6 +7,7 @@ from pathlib import Path
 from innkeeper_hostagent.acts import Act
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_plugins.errors import DriverError
+from innkeeper_plugins.transfer.whole_file import told_as_driver_errors
 from innkeeper_plugins.vocabulary import Digest, Holder
 
 
@@ -15,6 +16,7 @@ class Fetcher:
     """Who fetches, and how patiently."""
 
     keys: KeyPair
+    #: A fetch in which nothing comes for so long fails.
     timeout_s: float
     #: None for all that the network gives.
     rate_limit_bytes_s: int | None = None
@@ -29,14 +31,15 @@ class Fetcher:
         """
         if not holders:
             raise DriverError(f"nobody is named who holds sha256:{digest[:12]}", code="image_missing")
-        self.carry(
-            digest,
-            size_bytes,
-            holders,
-            target,
-            self.keys,
-            progress=act.progress,
-            cancelled=act.is_cancelled,
-            timeout_s=self.timeout_s,
-            rate_limit_bytes_s=self.rate_limit_bytes_s,
-        )
+        with told_as_driver_errors(target):
+            self.carry(
+                digest,
+                size_bytes,
+                holders,
+                target,
+                self.keys,
+                progress=act.progress,
+                cancelled=act.is_cancelled,
+                timeout_s=self.timeout_s,
+                rate_limit_bytes_s=self.rate_limit_bytes_s,
+            )

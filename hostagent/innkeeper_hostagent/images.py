@@ -17,10 +17,10 @@ from innkeeper_hostagent.acts import Act
 from innkeeper_hostagent.cache import Cache, Caches, Manifest, manifest_of
 from innkeeper_hostagent.downloads import Terms
 from innkeeper_hostagent.fetching import Fetcher
-from innkeeper_plugins.commands import FULL_ERRNOS
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.images import ImageFacts, inspect
 from innkeeper_plugins.steps import DropImage, Fetch, ImportImage
+from innkeeper_plugins.transfer.whole_file import told_as_driver_errors
 from innkeeper_plugins.vocabulary import Digest, DiskFormat
 
 #: How often a fetch that waits for another one of the same image looks whether it has been cancelled.
@@ -56,7 +56,7 @@ class ImageSteps:
                 self.caches.changed((), evicted)
             partial = cache.partial_path(digest)
             self.fetcher.fetch(digest, step.image.size_bytes, step.holders, partial, act)
-            with _file_errors(partial):
+            with told_as_driver_errors(partial):
                 cache.admit(partial, manifest_of(step.image))
         self.caches.changed((digest,), ())
 
@@ -69,14 +69,14 @@ class ImageSteps:
         cache = self.caches.of(step.datastore)
         partial = cache.partial_path(f"import-{step.image_id}")
         try:
-            digest = self._receive(step, partial, act)
-            _check_declared(step, digest, partial.stat().st_size)
-            facts = self.examine(partial, _declared_format(step))
-            return self._settle(cache, partial, digest, facts)
-        except OSError as error:
-            raise _told(partial, error) from error
+            with told_as_driver_errors(partial):
+                digest = self._receive(step, partial, act)
+                _check_declared(step, digest, partial.stat().st_size)
+                facts = self.examine(partial, _declared_format(step))
+                return self._settle(cache, partial, digest, facts)
         finally:
-            partial.unlink(missing_ok=True)
+            for path in partial.parent.glob(f"{partial.name}*"):
+                path.unlink(missing_ok=True)
 
     def drop(self, step: DropImage) -> None:
         """Delete the image wherever this host has it.
@@ -189,21 +189,3 @@ def _declared_format(step: ImportImage) -> DiskFormat | None:
     except ValueError as error:
         known = ", ".join(DiskFormat)
         raise DriverError(f"format {step.format!r} is not known; choose one of {known}", code="bad_image") from error
-
-
-@contextmanager
-def _file_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _told(path, error) from error
-
-
-def _told(path: Path, error: OSError) -> DriverError:
-    if error.errno in FULL_ERRNOS:
-        return DriverError(
-            f"no room in {path.parent}: {error.strerror}; free space there and retry",
-            code="no_space",
-            stderr=str(error),
-        )
-    return DriverError(f"{error.strerror or error}: {error.filename or path}", stderr=str(error))

@@ -7,6 +7,7 @@ from innkeeper_hostagent.acts import Act
 from innkeeper_hostagent.calls import Result
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.images import ImageSteps
+from innkeeper_hostagent.protocol.bulk import beside_of
 from innkeeper_hostagent.sealing import Seals, to_result
 from innkeeper_plugins.protocols import Place
 from innkeeper_plugins.steps import DropImage, Fetch, ImportImage, Mv, Seal
@@ -60,3 +61,4 @@ class OwnSteps:
         staging = directory / f".arriving.{name}"
         self.images.fetcher.fetch(step.file.sha256, step.file.size_bytes, step.holders, staging, act)
         self.drivers.transfer(vm.driver if disk is None else disk.driver).mv(place, vm, step.file, staging)
+        beside_of(staging).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from innkeeper_plugins.steps import script_line
 
 #: A VM that lives for years is suspended often; older scripts go.
 KEPT_SCRIPTS: Final = 100
-#: Files in a VM's directory that the agent itself writes; a directory with nothing else is empty.
+#: What the agent notes about files that it has sealed, beside them.
 SEALED_FILE: Final = "sealed.json"
 _NAME: Final = re.compile(r"transfer\.(\d+)\.[a-z_]+\Z")
 
@@ -59,7 +59,7 @@ def tidy(directories: Iterable[Path]) -> None:
             names = os.listdir(directory)  # noqa: PTH208 - names are all that is wanted
         except FileNotFoundError:
             continue
-        if all(_NAME.match(name) or name == SEALED_FILE for name in names):
+        if all(_NAME.match(name) for name in names):
             with contextlib.suppress(OSError):
                 for name in names:
                     (directory / name).unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 It serves nothing itself and does not look after the files.
 """
 
-import hashlib
 import io
 import json
 import os
@@ -16,11 +15,14 @@ from typing import Final
 import msgspec
 
 from innkeeper_hostagent.place import Datastore, find
+from innkeeper_hostagent.protocol.bulk import beside_of
+from innkeeper_hostagent.protocol.bulk.manifest import BadManifestError, make_manifest
+from innkeeper_hostagent.protocol.bulk.shelf import save
 from innkeeper_hostagent.scripts import SEALED_FILE
 from innkeeper_plugins.errors import DriverError
+from innkeeper_plugins.transfer.whole_file import told_as_driver_errors
 from innkeeper_plugins.vocabulary import Digest, Disk, SealedFile, Vm
 
-_CHUNK_BYTES: Final = 1024 * 1024
 #: Files that a VM may have beside its disks.
 _OTHER_FILES: Final = ("checkpoint", "context.iso")
 
@@ -62,10 +64,14 @@ class Seals:
     def unseal(self, vm_id: int) -> None:
         """Forget the VM's files: they are about to change, or are gone."""
         with self._lock:
-            if self._files.pop(vm_id, None) is None:
-                return
-        for datastore in self._datastores.values():
-            (datastore.vm_dir(vm_id) / SEALED_FILE).unlink(missing_ok=True)
+            files = self._files.pop(vm_id, None)
+        for file in files or ():
+            if file.datastore in self._datastores:
+                directory = self._datastores[file.datastore].vm_dir(vm_id)
+                beside_of(directory / file.name).unlink(missing_ok=True)
+        if files is not None:
+            for datastore in self._datastores.values():
+                (datastore.vm_dir(vm_id) / SEALED_FILE).unlink(missing_ok=True)
 
     def find(self, digest: str) -> Path | None:
         """Return a sealed file of that digest; None where there is none any more."""
@@ -115,19 +121,19 @@ def _remembered(datastore: Datastore) -> Iterator[tuple[int, tuple[SealedFile, .
                 path.unlink()
 
 
-def _shifted(progress: Callable[[int, int], None], base_bytes: int, total_bytes: int) -> Callable[[int], None]:
-    return lambda read_bytes: progress(base_bytes + read_bytes, total_bytes)
+def _shifted(progress: Callable[[int, int], None], base_bytes: int, total_bytes: int) -> Callable[[int, int], None]:
+    return lambda read_bytes, _: progress(base_bytes + read_bytes, total_bytes)
 
 
-def _digest(path: Path, progress: Callable[[int], None]) -> tuple[Digest, int]:
-    hasher = hashlib.sha256()
-    size_bytes = 0
-    with open_regular(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            hasher.update(chunk)
-            size_bytes += len(chunk)
-            progress(size_bytes)
-    return Digest(hasher.hexdigest()), size_bytes
+def _digest(path: Path, progress: Callable[[int, int], None]) -> tuple[Digest, int]:
+    """Return the file's digest and length, and keep its chunks' digests, so that it is read once only."""
+    with told_as_driver_errors(path), open_regular(path) as file:
+        try:
+            manifest, digest = make_manifest(file, progress)
+        except BadManifestError as error:
+            raise DriverError(f"{path} cannot be sealed: {error}", code="refused") from error
+        save(beside_of(path), digest, manifest)
+    return digest, manifest.size_bytes
 
 
 def open_regular(path: Path) -> io.FileIO:

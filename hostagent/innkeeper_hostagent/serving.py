@@ -1,7 +1,7 @@
 """Serves this host's images and sealed files to hosts that the controller has let in, by digest."""
 
-import io
 import socket
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,7 +11,6 @@ from innkeeper_hostagent.protocol.bulk import BulkServer
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_hostagent.protocol.messages import Admit
 from innkeeper_hostagent.protocol.sockets import Context
-from innkeeper_hostagent.sealing import open_regular
 from innkeeper_plugins.vocabulary import Holder
 
 _ANY_HOST: Final = frozenset({"*", "0.0.0.0", "[::]", "::"})  # noqa: S104 - compared with, not bound to
@@ -67,11 +66,10 @@ class Server:
     def admit(self, message: Admit) -> None:
         """Let a host fetch those digests for a while."""
         if self._server is not None:
-            self._server.admit(message.public_key, message.digests, expires_in_s=message.expires_in_s)
+            self._server.admit(message.public_key, message.digests, message.expires_in_s)
 
-    def _open_digest(self, digest: str) -> io.FileIO | None:
-        path = self._equipment.caches.find(digest) or self._equipment.seals.find(digest)
-        return open_regular(path) if path is not None else None
+    def _open_digest(self, digest: str) -> Path | None:
+        return self._equipment.caches.find(digest) or self._equipment.seals.find(digest)
 
     def close(self) -> None:
         """Serve nobody any more."""

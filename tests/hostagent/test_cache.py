@@ -6,6 +6,7 @@ import os
 import pytest
 
 from innkeeper_hostagent.cache import Cache, Caches, Manifest
+from innkeeper_hostagent.protocol.bulk import beside_of
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.vocabulary import Digest, DiskFormat
 
@@ -158,3 +159,27 @@ def test_an_image_that_no_datastore_has_is_missing_by_code(tmp_path):
     with pytest.raises(DriverError) as missing:
         caches.path(digest_of("a"))
     assert missing.value.code == "image_missing"
+
+
+def test_what_is_known_of_an_image_s_chunks_comes_and_goes_with_it(tmp_path):
+    cache = a_cache(tmp_path)
+    beside_of(cache.partial_path(digest_of("a"))).write_bytes(b"chunks")
+    admit(cache, "a")
+    kept = tmp_path / "images" / f"{digest_of('a')}.manifest"
+    assert kept.read_bytes() == b"chunks"
+
+    cache.drop(digest_of("a"))
+
+    assert not kept.exists()
+
+
+def test_what_was_fetched_in_part_is_kept_for_a_day(tmp_path):
+    cache = a_cache(tmp_path)
+    old, new = cache.partial_path("old"), cache.partial_path("new")
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+
+    a_cache(tmp_path)
+
+    assert (old.exists(), new.exists()) == (False, True)

@@ -29,6 +29,7 @@ from innkeeper_hostagent.entries import Entry
 from innkeeper_hostagent.executor import Executor
 from innkeeper_hostagent.ledger import Ledger
 from innkeeper_hostagent.legs import LegState
+from innkeeper_hostagent.orders import is_ours
 from innkeeper_hostagent.protocol.messages import LegEnded, LegStatus
 from innkeeper_plugins.steps import Delete, undo_of, verb_of
 from innkeeper_plugins.vocabulary import OperationId, VmId
@@ -123,8 +124,7 @@ class World:
                 assert effect.vm is not None
                 busy = {run.vm.vm_id for run in self.running}
                 assert effect.vm.vm_id not in busy, "two steps of one VM at a time"
-                newest = self.executor.ledger.generations[effect.vm.vm_id]
-                assert effect.undo or effect.vm.generation == newest or effect.spare_shared, "a stale generation acted"
+                assert effect.undo or self.is_current(effect), "a stale generation acted"
                 self.running.append(effect)
                 self.act(effect)
             case Send(message=LegEnded() as answer):
@@ -136,6 +136,12 @@ class World:
                     (run.operation_id, run.leg, run.step.step_id) == (effect.operation_id, effect.leg, effect.step_id)
                     for run in self.running
                 ), "a step that does not run was told to stop"
+
+    def is_current(self, run: RunStep) -> bool:
+        """Whether the step is of the highest generation, or its VM is to be given up as soon as it has ended."""
+        ledger = self.executor.ledger
+        given_up = any(is_ours(key[0]) for key in ledger.waiting.get(f"vm:{run.vm.vm_id}", ()))
+        return run.vm.generation == ledger.generations[run.vm.vm_id] or run.spare_shared or given_up
 
     def act(self, run: RunStep) -> None:
         """A step has its effect when it begins, so a crash or a failure finds it done without an end."""
