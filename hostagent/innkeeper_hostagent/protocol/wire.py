@@ -9,7 +9,7 @@ Encoding our own messages needs no limits, so ``msgspec`` does it, in a fifth of
 """
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 import msgspec
@@ -24,6 +24,7 @@ from innkeeper_hostagent.protocol.messages import (
     Progress,
     StepStarted,
 )
+from innkeeper_plugins.vocabulary import Value
 
 #: Longest text in a message, bytes: a guest's user data is the longest.
 MAX_TEXT_BYTES = 256 * 1024
@@ -51,7 +52,7 @@ class _Opening(msgspec.Struct, frozen=True):
     major: int
 
 
-def encode(message: AgentMessage | ControllerMessage) -> bytes:
+def encode(message: Value) -> bytes:
     """Return the message as MessagePack."""
     return _ENCODER.encode(message)
 
@@ -62,10 +63,7 @@ def decode_agent_message(data: bytes) -> AgentMessage:
     Raises:
         BadMessageError: the bytes are not exactly one message that an agent may send.
     """
-    try:
-        message: AgentMessage = msgspec.convert(_unpack(data), AgentMessage)
-    except _REFUSALS as error:
-        raise BadMessageError(f"not an agent's message: {error}") from error
+    message: AgentMessage = decode(data, AgentMessage)
     return message
 
 
@@ -75,11 +73,20 @@ def decode_controller_message(data: bytes) -> ControllerMessage:
     Raises:
         BadMessageError: the bytes are not exactly one message that the controller may send.
     """
-    try:
-        message: ControllerMessage = msgspec.convert(_unpack(data), ControllerMessage)
-    except _REFUSALS as error:
-        raise BadMessageError(f"not a controller's message: {error}") from error
+    message: ControllerMessage = decode(data, ControllerMessage)
     return message
+
+
+def decode(data: bytes, expected: Any) -> Any:  # noqa: ANN401 - a union of message types has no type of its own
+    """Return the one message of a closed set, a union of message types, that the bytes are.
+
+    Raises:
+        BadMessageError: the bytes are not exactly one of them.
+    """
+    try:
+        return msgspec.convert(_unpack(data), expected)
+    except _REFUSALS as error:
+        raise BadMessageError(f"not a message that is expected here: {error}") from error
 
 
 def peek_major(data: bytes) -> int | None:
