@@ -17,7 +17,6 @@ import structlog
 from innkeeper_hostagent.protocol.bulk import BulkServer
 from sqlalchemy import Engine, insert
 
-from innkeeper_controller.api.app import ApiLimits
 from innkeeper_controller.api.server import HttpServer
 from innkeeper_controller.api.service import Service, ServiceLimits
 from innkeeper_controller.clock import SteadyClock
@@ -148,17 +147,18 @@ class Assembly:
             spool,
             entropy=os.urandom,
             fabric=lambda: self.gateway.counters,
-            limits=ServiceLimits(
-                api=ApiLimits(max_request_bytes=limits.request_mib * MIB, receive_timeout_s=limits.receive_timeout_s),
-                max_consoles=limits.consoles,
-            ),
+            limits=ServiceLimits(max_request_bytes=limits.request_mib * MIB, max_consoles=limits.consoles),
         )
-        self.http = HttpServer(service.app, self.config.http.listen, max_connections=limits.connections)
+        self.http = HttpServer(
+            service.app,
+            self.config.http.listen,
+            max_connections=limits.connections,
+            silent_s=limits.receive_timeout_s,
+        )
         self.http.bind()
         self._up.callback(self.http.release)
-        hooks = self._hooks()
-        self.controller.watchers += [log_events, hooks.watch, cleanup.watch]
-        self._up.callback(hooks.close)
+        self.controller.watchers += [log_events, cleanup.watch]
+        self._call_plugins()
         self._up.callback(cleanup.close)
         self._up.push_async_callback(self.controller.close)
         await self.controller.start()
@@ -170,12 +170,15 @@ class Assembly:
         self._up.callback(service.close)
         await self.http.start()
 
-    @staticmethod
-    def _hooks() -> Hooks:
+    def _call_plugins(self) -> None:
+        """Let the plugins that want to know learn what becomes of VMs."""
         registry = Registry.load()
         for problem in registry.problems:
             _log.warning("plugin.left_out", plugin=problem.plugin, reason=problem.reason)
-        return Hooks(registry.hook.vm_state_changed)
+        if registry.hook.vm_state_changed.get_hookimpls():
+            hooks = Hooks(registry.hook.vm_state_changed)
+            self.controller.watchers.append(hooks.watch)
+            self._up.callback(hooks.close)
 
     async def _first_token(self) -> None:
         """Make the administrator, and a token of which only the digest is kept, where there is none yet."""

@@ -67,8 +67,8 @@ class LimitsConfig(Value):
     upload_mib: int = 1024 * 1024
     #: An upload that no image was made of is deleted after so long.
     upload_expires_s: float = 86_400.0
-    #: A request has to arrive within this, an upload has to bring something.
-    receive_timeout_s: float = 60.0
+    #: A request or an upload that is not complete may be silent for so long.
+    receive_timeout_s: float = 30.0
     #: Connections at once.
     connections: int = 4096
     #: Requests and messages that have not been reacted to.

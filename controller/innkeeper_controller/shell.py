@@ -156,7 +156,11 @@ class Controller:
             raise RefusalError(
                 "bad_request", f"Request id {request_id} was used for another request; use a new one for each."
             )
-        return await (asyncio.shield(known.answer) if known.answer else self._answer_again(request_id))
+        if known.answer is None:
+            return await self._answer_again(request_id)
+        if known.answer.cancelled():
+            raise unavailable("it stops")
+        return await asyncio.shield(known.answer)
 
     async def _read(self, name: str, params: Value, user: User | None) -> bytes:
         def make() -> bytes:
@@ -185,7 +189,7 @@ class Controller:
         self._open.add(answer)
         self.pipeline.react(lambda outbox: self._react_to(asked, outbox))
         try:
-            return await asyncio.shield(answer)
+            return await answer
         finally:
             self._open.discard(answer)
 

@@ -1,8 +1,6 @@
 """The HTTP application: requests of the table on the shortest way, everything else through Starlette."""
 
 import time
-from dataclasses import dataclass
-from typing import Final
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,33 +20,22 @@ _JSON = (b"content-type", b"application/json")
 OK = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiLimits:
-    """What one client may cost."""
-
-    max_request_bytes: int = 16 * 1024 * 1024
-    receive_timeout_s: float = 60.0
-
-
-DEFAULT_LIMITS: Final = ApiLimits()
-
-
 class Api:
     """The ASGI application."""
 
-    def __init__(self, controller: Controller, others: ASGIApp, traffic: Traffic, limits: ApiLimits) -> None:
+    def __init__(self, controller: Controller, others: ASGIApp, traffic: Traffic, *, max_request_bytes: int) -> None:
         """Make the routes.
 
         Args:
             controller: Answers.
             others: Gets every path that the request table does not have.
             traffic: Counts.
-            limits: What one client may cost.
+            max_request_bytes: Longest body.
         """
         self._controller = controller
         self._others = others
         self._traffic = traffic
-        self._limits = limits
+        self._max_request_bytes = max_request_bytes
         self._routes = Routes(REQUESTS.values())
         self._past = Past(controller)
 
@@ -79,8 +66,7 @@ class Api:
         route = found.route
         body = b""
         if route.parameters.has_body:
-            limits = self._limits
-            body = await read_body(receive, max_bytes=limits.max_request_bytes, timeout_s=limits.receive_timeout_s)
+            body = await read_body(receive, max_bytes=self._max_request_bytes)
         params = route.parameters.read(found.in_path, scope["query_string"], body)
         name = route.request.name
         if self._past.is_asked(name, params):

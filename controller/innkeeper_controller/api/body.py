@@ -1,6 +1,5 @@
-"""Reads the body of a request within its limits of size and time."""
+"""Reads the body of a request within its limit; how long it may take, the server decides."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from starlette.types import Message, Receive
@@ -12,42 +11,33 @@ class DisconnectedError(Exception):
     """The client has gone; there is nobody to answer."""
 
 
-async def read_body(receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
-    """Return the whole body.
+async def read_body(receive: Receive, *, max_bytes: int) -> bytes:
+    """Return the whole body; the server ends connections that are silent for too long.
 
     Raises:
-        RefusalError: ``too_large``, or ``bad_request`` where it did not arrive in time.
+        RefusalError: ``too_large``.
         DisconnectedError: the client has gone.
     """
-    try:
-        async with asyncio.timeout(timeout_s):
-            message = _checked(await receive())
-            if not message.get("more_body"):
-                return bytes(_within(message["body"], max_bytes))
-            collected = bytearray(message["body"])
-            while message.get("more_body"):
-                _within(collected, max_bytes)
-                message = _checked(await receive())
-                collected += message["body"]
-            return bytes(_within(collected, max_bytes))
-    except TimeoutError as error:
-        raise RefusalError("bad_request", f"The body did not arrive within {timeout_s:g} s.") from error
+    message = _checked(await receive())
+    if not message.get("more_body"):
+        return bytes(_within(message["body"], max_bytes))
+    collected = bytearray(message["body"])
+    while message.get("more_body"):
+        _within(collected, max_bytes)
+        message = _checked(await receive())
+        collected += message["body"]
+    return bytes(_within(collected, max_bytes))
 
 
-async def chunks_of(receive: Receive, *, timeout_s: float) -> AsyncIterator[bytes]:
-    """Give the parts of a body as they come; each within ``timeout_s``.
+async def chunks_of(receive: Receive) -> AsyncIterator[bytes]:
+    """Give the parts of a body as they come.
 
     Raises:
-        RefusalError: ``bad_request`` where nothing came in time.
         DisconnectedError: the client has gone.
     """
     more = True
     while more:
-        try:
-            async with asyncio.timeout(timeout_s):
-                message = _checked(await receive())
-        except TimeoutError as error:
-            raise RefusalError("bad_request", f"Nothing came for {timeout_s:g} s.") from error
+        message = _checked(await receive())
         if message["body"]:
             yield message["body"]
         more = message.get("more_body", False)

@@ -30,7 +30,6 @@ MAX_BUFFERED_BYTES: Final = 1024 * 1024
 MAX_INPUT_BYTES: Final = 64 * 1024
 #: A host that refuses a console does so within this; after it the answer begins, whether or not the guest prints.
 _REFUSES_WITHIN_S: Final = 1.0
-_TYPING_TIMEOUT_S: Final = 10.0
 _BYTES: Final = "application/octet-stream"
 
 
@@ -158,7 +157,7 @@ class Consoles:
             raise RefusalError("not_found", f"Console {stream_id} of VM {vm_id} is not open; open it anew.")
         if stream.user_name != user.name:
             raise RefusalError("forbidden", f"Console {stream_id} was opened by somebody else; open one of your own.")
-        data = await read_body(request.receive, max_bytes=MAX_INPUT_BYTES, timeout_s=_TYPING_TIMEOUT_S)
+        data = await read_body(request.receive, max_bytes=MAX_INPUT_BYTES)
         if data:
             self._controller.hosts.send(stream.host_id, ConsoleInput(stream_id=stream_id, data=data))
         return Response(b"{}", media_type="application/json")

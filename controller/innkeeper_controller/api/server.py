@@ -14,12 +14,15 @@ from innkeeper_plugins.errors import InnkeeperError
 
 #: All headers of one request.
 MAX_HEADER_BYTES: Final = 64 * 1024
-#: From the connection, or the first byte of a request, to the end of its headers.
-HEADERS_WITHIN_S: Final = 20.0
+#: A request that is not complete may be silent for so long.
+SILENT_S: Final = 30.0
 #: How long a connection may be kept without a request.
 IDLE_S: Final = 75
 #: How long connections may finish what they do when the server stops.
 STOP_WITHIN_S: Final = 5
+#: How the headers of an answer begin, but for the interim ``100 Continue``; and that a body of known length follows.
+_ANSWER: Final = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
+_LENGTH: Final = b"\r\ncontent-length: "
 _BACKLOG: Final = 1024
 _LOOK_EVERY_S: Final = 5.0
 
@@ -28,44 +31,74 @@ class ListenError(InnkeeperError):
     """The address cannot be listened on; the operator of the controller must act."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
-    """A connection whose headers have a limit of size, and note since when they are awaited."""
+class _Cork:
+    """A transport that sends the headers of an answer together with its body.
 
-    #: None while no headers are under way.
-    headers_since_s: float | None
+    uvicorn writes them apart; each system call costs as much as a tenth of a whole request.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        """Stand in for the transport."""
+        self._transport = transport
+        self._kept = b""
+        #: False where no body follows whatever the headers say.
+        self.has_body = True
+
+    def write(self, data: bytes) -> None:
+        """Keep headers that announce a body; send everything else, with what was kept before it."""
+        if self._kept:
+            kept, self._kept = self._kept, b""
+            self._transport.write(kept + data)
+        elif self.has_body and _LENGTH in data and data.startswith(_ANSWER):
+            self._kept = data
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is kept, then close."""
+        if self._kept:
+            self.write(b"")
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a transport has
+        return getattr(self._transport, name)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """A connection whose headers have a limit, and that notes when it was heard last while it owes us something."""
+
+    #: When something came last; None while no request is incomplete.
+    owes_since_s: float | None
+    _in_headers: bool
     _header_bytes: int
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as in the base
         """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self.headers_since_s = self.loop.time()
+        super().connection_made(_Cork(transport))  # type: ignore[arg-type]  # stands in for it
+        self.owes_since_s = self.loop.time()
+        self._in_headers, self._header_bytes = True, 0
 
-    def on_message_begin(self) -> None:
-        """Begin to count."""
-        super().on_message_begin()
-        self._header_bytes = 0
-        if self.headers_since_s is None:
-            self.headers_since_s = self.loop.time()
-
-    def on_url(self, url: bytes) -> None:
-        """Count the path."""
-        super().on_url(url)
-        self._count(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
-        super().on_header(name, value)
-        self._count(len(name) + len(value))
+    def data_received(self, data: bytes) -> None:
+        """Note the time until the request is complete, and what comes before the end of its headers."""
+        self.owes_since_s = self.loop.time()
+        super().data_received(data)
+        if self._in_headers:
+            self._header_bytes += len(data)
+            if self._header_bytes > MAX_HEADER_BYTES:
+                self.transport.abort()
 
     def on_headers_complete(self) -> None:
-        """Wait no longer."""
-        self.headers_since_s = None
+        """Begin with the body."""
+        self._in_headers, self._header_bytes = False, 0
+        cork: Any = self.transport
+        cork.has_body = self.parser.get_method() != b"HEAD"
         super().on_headers_complete()
 
-    def _count(self, count_bytes: int) -> None:
-        self._header_bytes += count_bytes
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self.transport.abort()
+    def on_message_complete(self) -> None:
+        """Wait for nothing more."""
+        self.owes_since_s = None
+        self._in_headers = True
+        super().on_message_complete()
 
 
 class _Server(uvicorn.Server):
@@ -79,13 +112,14 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Listens from ``start`` to ``stop``."""
 
-    def __init__(self, app: ASGIApp, listen: str, *, max_connections: int) -> None:
+    def __init__(self, app: ASGIApp, listen: str, *, max_connections: int, silent_s: float = SILENT_S) -> None:
         """Listen nowhere yet.
 
         Args:
             app: Answers.
             listen: ``address:port``; port 0 takes any free one.
             max_connections: More are told to come back.
+            silent_s: A request that is not complete may be silent for so long, then its connection is ended.
         """
         config = uvicorn.Config(
             app,
@@ -102,6 +136,7 @@ class HttpServer:
         )
         self._server = _Server(config)
         self._listen = listen
+        self._silent_s = silent_s
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -156,12 +191,12 @@ class HttpServer:
         self.release()
 
     async def _look_after(self) -> None:
-        """End the connections that do not come to the end of their headers."""
+        """End the connections that do not come to the end of their request."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            latest_s = loop.time() - HEADERS_WITHIN_S
+            latest_s = loop.time() - self._silent_s
             for connection in tuple(self._server.server_state.connections):
-                since_s = getattr(connection, "headers_since_s", None)
+                since_s = getattr(connection, "owes_since_s", None)
                 if since_s is not None and since_s < latest_s:
                     connection.transport.abort()

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from starlette.routing import BaseRoute
 
-from innkeeper_controller.api.app import DEFAULT_LIMITS, Api, ApiLimits
+from innkeeper_controller.api.app import Api
 from innkeeper_controller.api.console import Consoles
 from innkeeper_controller.api.endpoints import Endpoint, router
 from innkeeper_controller.api.events import Events
@@ -28,7 +28,8 @@ from innkeeper_controller.uploads import Spool
 class ServiceLimits:
     """What all clients together may cost."""
 
-    api: ApiLimits = DEFAULT_LIMITS
+    #: Longest body of a request but for uploads.
+    max_request_bytes: int = 16 * 1024 * 1024
     max_consoles: int = 256
 
 
@@ -60,13 +61,13 @@ class Service:
         self.feed = Feed(controller.reading)
         controller.watchers.append(self.feed.watch)
         self.consoles = Consoles(controller, entropy=entropy, max_open=limits.max_consoles)
-        self._uploads = Uploads(spool, timeout_s=limits.api.receive_timeout_s)
+        self._uploads = Uploads(spool)
         metrics = Metrics(controller, traffic, self.feed, self.consoles, fabric)
         system = System(controller, metrics, self._document)
         parts = (Events(controller, self.feed), Operations(controller), self._uploads, self.consoles, system)
         self.endpoints: tuple[Endpoint, ...] = tuple(endpoint for part in parts for endpoint in part.endpoints)
         others = router(self.endpoints, controller.reactor.cluster, Routes(REQUESTS.values()).methods, more)
-        self.app = Api(controller, others, traffic, limits.api)
+        self.app = Api(controller, others, traffic, max_request_bytes=limits.max_request_bytes)
 
     def _document(self) -> object:
         return document(REQUESTS.values(), self.endpoints, version=version("innkeeper"))

@@ -25,15 +25,9 @@ _THREADS: Final = 4
 class Uploads:
     """The handler."""
 
-    def __init__(self, spool: Spool, *, timeout_s: float) -> None:
-        """Keep where files go.
-
-        Args:
-            spool: Takes them.
-            timeout_s: An upload that brings nothing for so long has broken off.
-        """
+    def __init__(self, spool: Spool) -> None:
+        """Keep where files go."""
         self._spool = spool
-        self._timeout_s = timeout_s
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="upload")
 
     def close(self) -> None:
@@ -90,7 +84,7 @@ class Uploads:
         loop = asyncio.get_running_loop()
         gathered = bytearray()
         try:
-            async for chunk in chunks_of(request.receive, timeout_s=self._timeout_s):
+            async for chunk in chunks_of(request.receive):
                 gathered += chunk
                 if len(gathered) >= _WRITE_BYTES:
                     await loop.run_in_executor(self._threads, upload.write, bytes(gathered))
