@@ -6,8 +6,11 @@ to end by closing its standard input.
 
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
+
+import structlog
 
 from innkeeper_hostagent import identity
 from innkeeper_hostagent.agent import Agent
@@ -36,6 +39,12 @@ def config_of(directory: Path) -> Config:
 
 async def run(directory: Path) -> None:
     """Join and run all agents until standard input ends."""
+    # Standard output is for the one who started this.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
     loop = asyncio.get_running_loop()
     context = new_context()
     registry = Registry.load()
