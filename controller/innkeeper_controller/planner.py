@@ -154,6 +154,11 @@ def _delete_all(vm: Vm, phase: VmState) -> list[Step]:
     return [Delete(step_id=0, phase=phase, driver=vm.driver)]
 
 
+def _leave(vm: Vm, phase: VmState) -> list[Step]:
+    """Return what deletes the VM's files at a host that it has left, but not those that its new host sees as well."""
+    return [Postmigrate(step_id=0, phase=phase, driver=name) for name in _drivers(vm)]
+
+
 def deploy(vm: VmRecord, host: Host, old_host: Host | None, holders: dict[str, tuple[Holder, ...]]) -> Plan:
     """Compile the first deployment, or the way back of a VM that is stopped or undeployed.
 
@@ -183,7 +188,7 @@ def deploy(vm: VmRecord, host: Host, old_host: Host | None, holders: dict[str, t
     steps.append(start(**_hypervisor(spec, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
     draft.leg(host, steps)
     if moves:
-        draft.leg(old_host, _delete_all(spec, VmState.BOOT))
+        draft.leg(old_host, _leave(spec, VmState.BOOT))
     return draft.plan
 
 
@@ -308,13 +313,13 @@ def after_leg(
         holders: ``{digest: who can serve it}`` for images; sealed files are served by the source.
 
     Raises:
-        CannotPlanError: an image is out of reach.
+        CannotPlanError: an image is out of reach, or the destination is gone.
     """
     source, target = hosts
-    if kind is not OperationKind.MIGRATE or len(plan.legs) != 1 or target is None:
+    if kind is not OperationKind.MIGRATE or len(plan.legs) != 1 or plan.legs[0].host_id != source.host_id:
         return plan
-    if plan.legs[0].host_id != source.host_id:
-        return plan
+    if target is None:
+        raise CannotPlanError("The host that the VM was to go to was deleted meanwhile.")
     sealed = sealed_files(outcomes)
     if source.advertisement.holder is not None:
         holders = {**holders, **{file.sha256: (source.advertisement.holder,) for file in sealed}}
@@ -341,7 +346,7 @@ def _arrive(
         steps.append(Restore(**_hypervisor(vm, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
     draft.leg(target, steps)
     if not shared:
-        draft.leg(source, _delete_all(vm, VmState.EPILOG))
+        draft.leg(source, _leave(vm, VmState.EPILOG))
     return draft.plan
 
 
@@ -371,7 +376,7 @@ def migrate_live(vm: VmRecord, source: Host, target: Host, holders: dict[str, tu
     draft.leg(target, prepare)
     common = _hypervisor(spec, VmState.MIGRATE)
     draft.leg(source, [Migrate(**common, destination_uri=uri, shared_storage=shared)])  # type: ignore[arg-type]
-    draft.leg(source, [Postmigrate(step_id=0, phase=VmState.EPILOG, driver=name) for name in _drivers(spec)])
+    draft.leg(source, _leave(spec, VmState.EPILOG))
     return draft.plan
 
 

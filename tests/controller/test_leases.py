@@ -99,7 +99,10 @@ def test_an_exhausted_network_says_how_full_it_is_and_what_to_do():
 
     assert said(lambda: take(reactor)) == (
         "no_address",
-        "Network lan has no free address (2 of 2 taken); terminate a VM, release a held address, or make another network.",
+        (
+            "Network lan has no free address (2 of 2 taken); "
+            "terminate a VM, release a held address, or make another network."
+        ),
     )
 
 
