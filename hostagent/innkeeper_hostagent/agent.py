@@ -104,7 +104,7 @@ class Agent:
         self._heartbeat_interval_s = 0.0
         self._stopping = False
         #: Set to why the agent cannot go on; whoever runs it has to wait for this.
-        self.failure: asyncio.Future[Exception] = loop.create_future()
+        self.failure: asyncio.Future[BaseException] = loop.create_future()
         #: Whether the controller has welcomed this agent and not been lost since.
         self.is_connected = False
 
@@ -158,7 +158,7 @@ class Agent:
         def made_performer(ended: Ended, progressed: Progressed) -> Performer:
             return Performer(self._equipment, self._config.limits, ended=ended, progressed=progressed)
 
-        listeners = Listeners(send=self._send, touched=self._watcher.touch, durable=self._on_durable, failed=self._fail)
+        listeners = Listeners(send=self._send, touched=self._watcher.touch, durable=self._on_durable, failed=self.fail)
         return Work(self.executor, self._journal, loop=self._loop, make_performer=made_performer, listeners=listeners)
 
     def _made_advertiser(self, registry: Registry) -> Advertiser:
@@ -187,7 +187,8 @@ class Agent:
         if self.is_connected:
             self._link.send(message)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Say that the agent cannot go on; the first reason counts."""
         if not self.failure.done():
             self.failure.set_result(error)
 
@@ -219,7 +220,7 @@ class Agent:
         _log.error("refused", code=message.code, message=message.message)
         self._on_lost()
         if message.code == "superseded":
-            self._fail(SupersededError(message.message))
+            self.fail(SupersededError(message.message))
 
     def _on_lost(self) -> None:
         if self.is_connected and not self._stopping:

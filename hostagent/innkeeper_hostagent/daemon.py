@@ -5,12 +5,15 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from innkeeper_hostagent import logs
 from innkeeper_hostagent.agent import VERSION, Agent, SupersededError
 from innkeeper_hostagent.config import Config
+from innkeeper_hostagent.lanes import tell
 from innkeeper_hostagent.notify import Notifier
 from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.registry import Registry
@@ -46,6 +49,7 @@ async def _run(config: Config) -> int:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
+    end_on_bugs(loop, agent.fail)
     agent.start()
     _log.info("started", version=VERSION, host=agent.membership.host_name, controller=agent.membership.endpoint)
     notifier.tell("READY=1", f"STATUS=serving {agent.membership.endpoint}")
@@ -63,7 +67,28 @@ async def _run(config: Config) -> int:
     return 0
 
 
-async def _first_of(ending: asyncio.Event, failure: asyncio.Future[Exception]) -> Exception | None:
+def end_on_bugs(loop: asyncio.AbstractEventLoop, fail: Callable[[BaseException], None]) -> None:
+    """Let an error that nobody caught end the agent, on the loop or in any thread.
+
+    What is in memory may then differ from what is in the journal, and the journal is right: the next start reads it.
+    """
+
+    def on_loop(_: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+        error = context.get("exception")
+        _log.critical("bug", message=context.get("message"), exc_info=error)
+        if isinstance(error, BaseException):
+            fail(error)
+
+    def in_thread(hook: threading.ExceptHookArgs) -> None:
+        _log.critical("bug", thread=hook.thread.name if hook.thread else "", exc_info=hook.exc_value)
+        if hook.exc_value is not None:
+            tell(loop, fail, hook.exc_value)
+
+    loop.set_exception_handler(on_loop)
+    threading.excepthook = in_thread
+
+
+async def _first_of(ending: asyncio.Event, failure: asyncio.Future[BaseException]) -> BaseException | None:
     """Return what failed; None when the end was asked for."""
     asked = asyncio.ensure_future(ending.wait())
     await asyncio.wait((asked, failure), return_when=asyncio.FIRST_COMPLETED)

@@ -111,7 +111,11 @@ class Watcher:
 
     def _poll(self) -> None:
         self._next_poll = None
-        if self._polling or self._closed:
+        if self._closed:
+            return
+        if self._polling:
+            # What is being asked now may have been answered before the change that this is about.
+            self._poll_in(SETTLE_S)
             return
         self._polling = True
         began_s = self._loop.time()

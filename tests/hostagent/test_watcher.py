@@ -1,6 +1,7 @@
 """What the controller is told of guests: changes at once, all now and then, and nothing that was true only before."""
 
 import asyncio
+import threading
 
 from innkeeper_hostagent import watcher as watcher_module
 from innkeeper_hostagent.protocol.messages import Observed
@@ -146,6 +147,25 @@ def test_all_guests_are_told_of_as_soon_as_no_step_is_in_the_way():
         assert await scene.told() == Observed(guests=(guest(1), guest(2)), complete=True)
 
     played(Hypervisor(guest(1), guest(2)), scenario)
+
+
+def test_a_look_that_is_due_while_another_is_under_way_is_taken_after_it():
+    async def scenario(scene):
+        loop = asyncio.get_running_loop()
+        gone = threading.Event()
+
+        def wait():
+            scene.hypervisor.on_poll = lambda: None
+            loop.call_soon_threadsafe(scene.watcher._poll_in, 0.0)
+            gone.wait(0.1)
+            scene.hypervisor.guests = []
+
+        scene.hypervisor.on_poll = wait
+        scene.watcher.report_all()
+        assert await scene.told() == Observed(guests=(guest(1),), complete=True)
+        assert await scene.told() == Observed(guests=(), complete=True)
+
+    played(Hypervisor(guest(1)), scenario)
 
 
 def test_a_hypervisor_that_does_not_answer_makes_no_guest_absent():
