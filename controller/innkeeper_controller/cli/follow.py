@@ -49,18 +49,38 @@ def follow_operation(inn: Invocation, label: str, operation_id: str, deadline: D
     """
     line = LiveLine(sys.stderr)
     slice_s = LIVE_SLICE_S if line.live or inn.verbose else WAIT_SLICE_S
-    told = ""
+    steps = _Steps(label, line, inn)
     operation: Json = {}
     try:
         for operation in inn.client.watch_operation(operation_id, timeout_s=deadline.left_s(), slice_s=slice_s):
-            if inn.verbose and operation.get("step", "") not in {"", told}:
-                told = operation["step"]
-                line.wipe()
-                inn.note(f"{label}: {told}")
+            steps.tell(operation)
             line.draw(f"{label}: {progress_of(operation)}")
     finally:
         line.wipe()
     return operation
+
+
+class _Steps:
+    """Tells each step once: off a terminal (if more is to be said) when it begins, on one when it is over."""
+
+    def __init__(self, label: str, line: LiveLine, inn: Invocation) -> None:
+        self._label, self._line, self._inn = label, line, inn
+        self._step = ""
+        self._since_s = 0.0
+
+    def tell(self, operation: Json) -> None:
+        """Say what is new."""
+        ended = operation.get("ended_at_s") is not None
+        step = "" if ended else operation.get("step", "").partition(" ")[2]
+        if step == self._step:
+            return
+        now_s = time.monotonic()
+        if self._line.live and self._step and operation["status"] in {"running", "done"}:
+            self._line.wipe()
+            self._inn.note(f"{self._label}: {self._step}, {words.span(now_s - self._since_s)}")
+        elif not self._line.live and self._inn.verbose and step:
+            self._inn.note(f"{self._label}: {step}")
+        self._step, self._since_s = step, now_s
 
 
 def progress_of(operation: Json) -> str:
@@ -71,7 +91,7 @@ def progress_of(operation: Json) -> str:
     if operation.get("waits_for"):
         parts.append(f"waits for host {operation['waits_for']}")
     elif operation.get("step"):
-        parts.append(f"step {operation['step']}")
+        parts.append(operation["step"].partition(" ")[2])
     if operation.get("hosts"):
         parts.append(f"on {' to '.join(operation['hosts'])}")
     return ", ".join(parts)
@@ -100,9 +120,9 @@ def follow_vm(inn: Invocation, vm_id: int, deadline: Deadline, *, until: Iterabl
     try:
         while True:
             vm = inn.call("vm.show", vm_id=vm_id)
-            told = _tell(inn, line, vm, told)
             if vm["state"] in wanted and not vm.get("operation_id"):
                 return vm
+            told = _tell(inn, line, vm, told)
             if vm.get("operation_id"):
                 line.wipe()
                 follow_operation(inn, label_of(vm), vm["operation_id"], deadline)
@@ -124,6 +144,16 @@ def _tell(inn: Invocation, line: LiveLine, vm: Json, told: str) -> str:
         line.wipe()
         inn.note(f"{label_of(vm)}: {now}")
     return now
+
+
+def came_to(vm: Json) -> str:
+    """Return what became of a VM that was followed: its state, and for a failure all that is known of it."""
+    where = f" on {vm['host']}" if vm.get("host") else ""
+    if vm["state"] != "FAILED":
+        return f"is {vm['state']}{where}."
+    last = vm.get("last_operation") or {}
+    reason = f"{last['kind']} {failure(last['error'])}" if last.get("error") else vm.get("error", "")
+    return f"is FAILED: {reason}\n  `inn vm why {vm['vm_id']}` says more."
 
 
 def label_of(vm: Json) -> str:

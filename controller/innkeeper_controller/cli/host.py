@@ -20,6 +20,9 @@ def _share(row: Json, key: str) -> str:
     return f"{amount(used)} of {amount(total)}" if total else "-"
 
 
+#: Longer facts are broken into lines.
+FACT_WIDTH = 100
+
 COLUMNS = (
     Column("ID", lambda row: row["host_id"], right=True),
     Column("NAME", lambda row: row["name"]),
@@ -96,9 +99,16 @@ def _show_text(answer: Json, now_s: float) -> str:
         ("Bridges", words.joined(told.get("bridges", ()))),
         ("Images", words.count(len(told.get("images", ())), "digest")),
         ("Labels", words.joined(f"{key}={value}" for key, value in answer.get("labels", {}).items())),
-        ("Facts", "\n".join(f"{key} = {value}" for key, value in sorted(told.get("facts", {}).items()))),
+        ("Facts", "\n".join(_fact(*fact) for fact in sorted(told.get("facts", {}).items()))),
     ]
     return fields(rows)
+
+
+def _fact(key: str, value: object) -> str:
+    """Return a fact; long ones, such as the flags of a processor, in several lines."""
+    from textwrap import wrap
+
+    return "\n".join(wrap(f"{key} = {value}", width=FACT_WIDTH, subsequent_indent="  ")) or key
 
 
 def _driver(driver: Json) -> str:

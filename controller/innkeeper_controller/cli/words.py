@@ -29,8 +29,8 @@ def size(count_bytes: float) -> str:
 
 
 def memory(count_mib: float) -> str:
-    """Return a number of MiB as ``512 MiB`` or ``4 GiB``."""
-    return size(count_mib * KIB * KIB)
+    """Return a number of MiB as ``512 MiB`` or ``4 GiB``; ``0`` for none."""
+    return size(count_mib * KIB * KIB) if count_mib else "0"
 
 
 def number(value: float) -> str:
@@ -39,7 +39,9 @@ def number(value: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a duration in its two largest units at most: ``3.2 s``, ``4m 10s``, ``2h 5m``, ``3d 4h``."""
+    """Return a duration in its two largest units at most: ``43 ms``, ``3.2 s``, ``4m 10s``, ``2h 5m``, ``3d 4h``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < TENTHS_BELOW_S:
         return f"{seconds:.1f} s"
     whole = round(seconds)

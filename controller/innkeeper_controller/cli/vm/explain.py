@@ -6,7 +6,7 @@ from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import verb
 from innkeeper_controller.cli.complaints import failure, tool_words
 from innkeeper_controller.cli.complete import vms as complete_vms
-from innkeeper_controller.cli.events import EVENT_COLUMNS
+from innkeeper_controller.cli.events import EVENT_COLUMNS, detail_of
 from innkeeper_controller.cli.follow import progress_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, indented, printable, table
@@ -22,7 +22,8 @@ def why(inn: Invocation, vm: str) -> None:
 
 
 def _why_text(answer: Json) -> str:
-    lines = [f"VM {answer['vm_id']} {answer['name']} is {answer['state']}. {answer['reason']}"]
+    state = "" if answer["state"] in answer["reason"] else f"{answer['state']}. "
+    lines = [f"VM {answer['vm_id']} {answer['name']}: {state}{answer['reason']}"]
     if answer.get("advice"):
         lines.append(answer["advice"])
     if answer.get("queue_position"):
@@ -89,8 +90,7 @@ def _log_lines(event: Json) -> list[str]:
     when, operation_id = words.moment(event["at_s"]), event.get("operation_id", "")
     if event["what"] == "step.ended":
         return [f"{when}  {operation_id}    {_step_line(detail)}", *_step_words(detail["outcome"])]
-    told = " ".join(f"{key}={_brief(value)}" for key, value in detail.items())
-    return [f"{when}  {operation_id}  {event['what']} {told}".rstrip()]
+    return [f"{when}  {operation_id}  {event['what']} {printable(detail_of(event))}".rstrip()]
 
 
 def _step_line(detail: Json) -> str:
@@ -103,12 +103,6 @@ def _step_line(detail: Json) -> str:
 def _step_words(outcome: Json) -> list[str]:
     message = outcome.get("message", "")
     return [*([indented(printable(message), "      ")] if message else []), *tool_words(outcome, by="      ")]
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return printable(str(value))
 
 
 @verb("history", "inn vm history 7", "inn vm history 7 -o json")

@@ -8,7 +8,7 @@ from innkeeper_controller.cli.commands import verb
 from innkeeper_controller.cli.complaints import complain, exit_code
 from innkeeper_controller.cli.complete import HOSTS
 from innkeeper_controller.cli.complete import vms as complete_vms
-from innkeeper_controller.cli.follow import AT_REST, Deadline, ended, follow_operation, follow_vm, label_of
+from innkeeper_controller.cli.follow import AT_REST, Deadline, came_to, ended, follow_operation, follow_vm, label_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Json
 from innkeeper_controller.cli.vm.names import expanded, vm_id_of
@@ -63,9 +63,7 @@ class Tally:
         if vm["state"] not in good:
             self._code = max(self._code, 1)
         if self._inn.for_people:
-            where = f" on {vm['host']}" if vm.get("host") else ""
-            error = f": {vm['error']}" if vm.get("error") else "."
-            self._inn.say(f"{label_of(vm)} is {vm['state']}{where}{error}")
+            self._inn.say(f"{label_of(vm)} {came_to(vm)}")
 
     def say(self, acted: Json) -> None:
         """Say what has begun with a VM, or is done already."""

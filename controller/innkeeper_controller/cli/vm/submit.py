@@ -7,7 +7,7 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import assignments, verb
-from innkeeper_controller.cli.follow import Deadline, follow_vm, label_of
+from innkeeper_controller.cli.follow import Deadline, came_to, follow_vm, label_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Json
 
@@ -85,5 +85,4 @@ def _ended_text(vm: Json) -> str:
         at = f" at {', '.join(vm['ips'])}" if vm.get("ips") else ""
         took = words.span(max(0.0, vm["since_s"] - vm["submitted_at_s"]))
         return f"{label} is RUNNING on {vm.get('host', '?')}{at}, {took} after it was submitted."
-    reason = f": {vm['error']}" if vm.get("error") else "."
-    return f"{label} is {vm['state']}{reason}\n  `inn vm why {vm['vm_id']}` says more."
+    return f"{label} {came_to(vm)}"
