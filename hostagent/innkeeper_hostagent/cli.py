@@ -4,8 +4,9 @@ Nothing heavy is imported before a command needs it: help and mistakes are answe
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -16,26 +17,33 @@ _DEFAULT_CONFIG = "/etc/innkeeper/agent.toml"
 _JOIN_TIMEOUT_S = 30.0
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
+def _note_config(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    if path is not None or context.obj is None:
+        context.obj = path or Path(_DEFAULT_CONFIG)
+
+
+#: Stands before the command or behind it, as it comes to mind.
+_with_config: Callable[[Any], Any] = click.option(
     "--config",
-    "config_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=_DEFAULT_CONFIG,
-    show_default=True,
-    help="The agent's configuration; a file that does not exist is an empty one.",
+    expose_value=False,
+    callback=_note_config,
+    help=f"The agent's configuration; a file that does not exist is an empty one.  [default: {_DEFAULT_CONFIG}]",
 )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@_with_config
 @click.version_option(package_name="innkeeper")
-@click.pass_context
-def main(context: click.Context, config_path: Path) -> None:
+def main() -> None:
     """Run the virtual machines of this host for an Innkeeper controller."""
-    context.obj = config_path
 
 
 @main.command()
 @click.argument("token")
 @click.option("--name", default="", help="Name to tell the controller; by default this machine's host name.")
 @click.option("--replace", is_flag=True, help="Leave the controller that this host belongs to now.")
+@_with_config
 @click.pass_obj
 def join(config_path: Path, token: str, name: str, replace: bool) -> None:  # noqa: FBT001 - as click calls it
     """Enrol this host with the TOKEN that `inn host add` printed."""
@@ -52,6 +60,7 @@ def join(config_path: Path, token: str, name: str, replace: bool) -> None:  # no
 
 
 @main.command()
+@_with_config
 @click.pass_obj
 def run(config_path: Path) -> None:
     """Run the agent until it is told to end; guests run on."""
@@ -61,6 +70,7 @@ def run(config_path: Path) -> None:
 
 
 @main.command()
+@_with_config
 @click.pass_obj
 def check(config_path: Path) -> None:
     """Say what this host lacks, each with the command that mends it."""
