@@ -88,7 +88,7 @@ class Client:
             if operation.get("ended_at_s") is not None:
                 return
             if deadline_s is not None and time.monotonic() >= deadline_s:
-                raise WaitTimeoutError(f"operation {operation_id} goes on after {timeout_s:g} s")
+                raise WaitTimeoutError(f"Operation {operation_id} has not ended in time.")
 
     def upload(self, file: IO[bytes], size_bytes: int, progress: Callable[[int], None] | None = None) -> Json:
         """Send a file's bytes and return ``{"sha256", "size_bytes", "upload_id"}``.

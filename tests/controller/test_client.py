@@ -110,7 +110,7 @@ def test_waiting_asks_again_until_the_operation_has_ended(fake, client):
 def test_waiting_ends_with_its_own_error_when_the_time_is_over(fake, client):
     fake.answers = {"GET /v1/operations/o3/wait": {"status": "running"}}
 
-    with pytest.raises(WaitTimeoutError, match="o3 goes on after 0 s"):
+    with pytest.raises(WaitTimeoutError, match="Operation o3 has not ended in time"):
         client.wait_operation("o3", timeout_s=0.0)
 
 

@@ -24,7 +24,7 @@ _NEXT_UNREACHABLE = (
     "`endpoint` in ~/.config/innkeeper/cli.toml."
 )
 _NEXT_TIMED_OUT = (
-    "It goes on at the controller: `inn operation list` shows it, the same command with --wait waits again."
+    "It goes on at the controller: `inn operation list` shows it, `inn operation wait` or `inn vm wait` waits again."
 )
 
 

@@ -130,7 +130,8 @@ def follow_vm(inn: Invocation, vm_id: int, deadline: Deadline, *, until: Iterabl
                 line.draw(f"{label_of(vm)}: waits for a host", now=True)
                 next(events)
     except WaitTimeoutError as late:
-        raise WaitTimeoutError(f"{label_of(vm)} is {vm['state']} after {words.span(inn.timeout_s or 0)}.") from late
+        text = f"{label_of(vm)} is {vm['state']} after {words.span(inn.timeout_s or 0)}"
+        raise WaitTimeoutError(f"{text}; `inn vm why {vm_id}` says why.") from late
     finally:
         line.wipe()
         events.close()

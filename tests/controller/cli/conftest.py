@@ -76,6 +76,7 @@ def run(fake, capsys, monkeypatch):
 def run_on_terminal(run, monkeypatch):
     """Run ``inn`` with standard error on a terminal."""
     monkeypatch.setattr("innkeeper_controller.cli.progress.REDRAW_INTERVAL_S", 0.0)
+    monkeypatch.setenv("COLUMNS", "80")
 
     def go(*arguments):
         screen = Terminal()

@@ -121,7 +121,7 @@ def test_waiting_too_long_is_exit_code_4(run, fake):
     ran = run("operation", "wait", "o3", "--timeout", "0")
 
     assert ran.code == 4
-    assert "operation o3 goes on after 0 s" in ran.err
+    assert "Operation o3 has not ended in time." in ran.err
     assert "It goes on at the controller" in ran.err
 
 

@@ -107,7 +107,7 @@ def test_a_terminal_shows_the_present_step_and_is_left_clean(run_on_terminal, de
     assert ran.err.endswith("\r\x1b[K")
     assert [re.sub(r"\d+ ms", "N ms", line) for line in ran.shown] == [
         "VM 7 web: waits for a host",
-        "VM 7 web: deploy [##########..............]  43%, PROLOG qcow2 clone disk.0, on hos",
+        "VM 7 web: deploy [##########..............]  43%, PROLOG qcow2 clone disk.0, on",
         "VM 7 web: PROLOG qcow2 clone disk.0, N ms",
         "VM 7 web: deploy done, SAVE libvirt save, on host-a",
     ]
@@ -128,7 +128,7 @@ def test_a_vm_that_waits_longer_than_patience_is_exit_code_4(run, fake, template
     ran = run("vm", "submit", template, "--wait", "--timeout", "100ms")
 
     assert ran.code == 4
-    assert "error: VM 7 web is PENDING after 100 ms." in ran.err
+    assert "error: VM 7 web is PENDING after 100 ms; `inn vm why 7` says why." in ran.err
 
 
 def test_wait_ends_when_the_vm_is_in_the_state(run, fake):
@@ -270,3 +270,21 @@ def test_events_go_on_until_nobody_listens_any_more(run, fake):
     assert ran.code == 1
     assert json.loads(ran.out) == told
     assert fake.asked[-1].headers["Last-Event-ID"] == "1"
+
+
+def test_ending_a_busy_vm_is_followed_beyond_what_it_was_busy_with(run, fake):
+    fake.answers = {
+        "POST /v1/vms/7/terminate": {"vm_id": 7, "state": "SAVE", "operation_id": "o3"},
+        EVENTS: _events({"what": "vm.state"}),
+        SHOW: [
+            Say(vm(state="SAVE", operation_id="o3")),
+            Say(vm(state="RUNNING", operation_id="o4")),
+            Say(vm(state="DONE")),
+        ],
+        WAIT: operation("cancelled"),
+        "GET /v1/operations/o4/wait": operation(operation_id="o4", kind="terminate"),
+    }
+
+    ran = run("vm", "terminate", "7", "--wait")
+
+    assert (ran.code, ran.out) == (0, "VM 7 web is DONE.\n")

@@ -1,6 +1,7 @@
 """The verbs that change a VM's life, for one VM or for many, each with what follows if it is asked to wait."""
 
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -54,6 +55,13 @@ class Tally:
         else:
             self.say(acted)
 
+    def end(self, acted: Json) -> None:
+        """Follow a VM to its end; one that was busy is cancelled first, and only then ended."""
+        if acted["state"] == "DONE":
+            self.say(acted)
+        else:
+            self.running(acted["vm_id"], frozenset({"DONE", "FAILED"}), frozenset({"DONE"}))
+
     def running(
         self, vm_id: int, until: frozenset[str] = AT_REST, good: frozenset[str] = frozenset({"RUNNING"})
     ) -> None:
@@ -65,13 +73,13 @@ class Tally:
         if self._inn.for_people:
             self._inn.say(f"{label_of(vm)} {came_to(vm)}")
 
-    def say(self, acted: Json) -> None:
+    def say(self, acted: Json, begun: str = "has begun") -> None:
         """Say what has begun with a VM, or is done already."""
         self._answers.append(acted)
         if not self._inn.for_people:
             return
-        begun = acted.get("operation_id")
-        how = f", {begun} has begun; `inn operation wait {begun}` follows it" if begun else ""
+        operation_id = acted.get("operation_id")
+        how = f", {operation_id} {begun}; `inn operation wait {operation_id}` follows it" if operation_id else ""
         self._inn.say(f"VM {acted['vm_id']} is {acted['state']}{how}.")
 
     def finish(self) -> None:
@@ -82,16 +90,17 @@ class Tally:
             raise click.exceptions.Exit(self._code)
 
 
-def _act(inn: Invocation, request: str, texts: tuple[str, ...], *, good: str = "done", **params: object) -> None:
+def _act(inn: Invocation, request: str, texts: tuple[str, ...], **params: object) -> None:
     """Start everything first, then follow one after the other: the slow parts run side by side."""
     tally = Tally(inn)
     started = tally.each(expanded(texts), lambda text: inn.call(request, vm_id=vm_id_of(inn, text), **params))
+    follow = {"vm.cancel": partial(tally.follow, good="cancelled"), "vm.terminate": tally.end}.get(request, tally.follow)
     if inn.waits():
         by_id = {str(acted["vm_id"]): acted for acted in started}
-        tally.each(list(by_id), lambda vm_id: tally.follow(by_id[vm_id], good=good))
+        tally.each(list(by_id), lambda vm_id: follow(by_id[vm_id]))
     else:
         for acted in started:
-            tally.say(acted)
+            tally.say(acted, "is being cancelled" if request == "vm.cancel" else "has begun")
     tally.finish()
 
 
@@ -194,7 +203,7 @@ def terminate(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
 @VMS
 def cancel(inn: Invocation, vms: tuple[str, ...]) -> None:
     """Cancel what VMs are busy with."""
-    _act(inn, "vm.cancel", vms, good="cancelled")
+    _act(inn, "vm.cancel", vms)
 
 
 @verb("recover", "inn vm recover 7 --retry --wait", "inn vm recover 7 --rollback", waits=True)
