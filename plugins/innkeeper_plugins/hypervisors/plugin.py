@@ -1,5 +1,6 @@
 """Registers the built-in hypervisor drivers with the hooks."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,11 +29,14 @@ def make_libvirt(config: Mapping[str, Any]) -> HypervisorDriver:
         ValueError: the URI is not supported.
     """
     root = embed_root(parse_options(config).uri)
-    if root is not None:
-        embed.prepare(root)
-        embed.log_to_file(root)
-    try:
-        from innkeeper_plugins.hypervisors.libvirt import driver  # start-up time, and it may be missing
-    except ImportError as error:
-        raise DriverError(f"libvirt's Python binding is not installed; run: {MENDING}", stderr=str(error)) from error
+    with contextlib.ExitStack() as stack:
+        if root is not None:
+            embed.prepare(root)
+            stack.enter_context(embed.logging_below(root))
+        try:
+            from innkeeper_plugins.hypervisors.libvirt import driver  # start-up time, and it may be missing
+        except ImportError as error:
+            raise DriverError(
+                f"libvirt's Python binding is not installed; run: {MENDING}", stderr=str(error)
+            ) from error
     return driver.make(config)

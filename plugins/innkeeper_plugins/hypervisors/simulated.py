@@ -28,18 +28,7 @@ from innkeeper_plugins.transfer.misbehaviour import Misbehaviour, Orders
 from innkeeper_plugins.vocabulary import Observation, PowerState, Vm, VmId
 
 NAME = "simulated"
-VERBS = (
-    "deploy",
-    "shutdown",
-    "cancel",
-    "save",
-    "restore",
-    "migrate",
-    "reboot",
-    "reset",
-    "poll",
-    "console",
-)
+VERBS = ("deploy", "shutdown", "cancel", "save", "restore", "migrate", "reboot", "reset", "poll", "console")
 SCHEME = "sim"
 
 _replace = msgspec.structs.replace

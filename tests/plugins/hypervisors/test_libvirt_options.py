@@ -110,13 +110,14 @@ def test_a_root_that_cannot_be_written_is_refused():
 
 
 def test_libvirt_logs_below_the_root_unless_the_operator_says_where(tmp_path, monkeypatch):
-    monkeypatch.setenv(embed.LOG_VARIABLE, "")
-    monkeypatch.delenv(embed.LOG_VARIABLE)
-    embed.log_to_file(tmp_path)
-    assert os.environ[embed.LOG_VARIABLE] == f"3:file:{tmp_path}/libvirt.log"
+    monkeypatch.delenv(embed.LOG_VARIABLE, raising=False)
+    with embed.logging_below(tmp_path):
+        assert os.environ[embed.LOG_VARIABLE] == f"3:file:{tmp_path}/libvirt.log"
+    assert embed.LOG_VARIABLE not in os.environ
 
     monkeypatch.setenv(embed.LOG_VARIABLE, "1:stderr")
-    embed.log_to_file(tmp_path)
+    with embed.logging_below(tmp_path):
+        assert os.environ[embed.LOG_VARIABLE] == "1:stderr"
     assert os.environ[embed.LOG_VARIABLE] == "1:stderr"
 
 

@@ -3,7 +3,9 @@
 It must not import libvirt, which reads where to log when it is imported.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from innkeeper_plugins.errors import DriverError
@@ -41,6 +43,17 @@ def prepare(root: Path) -> None:
         raise DriverError(f"root={root} cannot be prepared: {error.strerror}", code="refused") from error
 
 
-def log_to_file(root: Path) -> None:
-    """Have libvirt, once it is imported, write its warnings below the root instead of on our standard error."""
-    os.environ.setdefault(LOG_VARIABLE, f"{WARNINGS}:file:{root}/libvirt.log")
+@contextlib.contextmanager
+def logging_below(root: Path) -> Iterator[None]:
+    """Have libvirt, where it is imported inside, write its warnings below the root instead of on our standard error.
+
+    Whatever the operator has set in the environment holds; what we set is gone afterwards, for processes of ours.
+    """
+    if LOG_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[LOG_VARIABLE] = f"{WARNINGS}:file:{root}/libvirt.log"
+    try:
+        yield
+    finally:
+        del os.environ[LOG_VARIABLE]
