@@ -20,7 +20,15 @@ def test_sizes_are_told_in_the_unit_that_fits(count_bytes, text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0434, "43 ms"), (3.21, "3.2 s"), (9.99, "10.0 s"), (42, "42 s"), (250, "4m 10s"), (7200, "2h"), (90061, "1d 1h")],
+    [
+        (0.0434, "43 ms"),
+        (3.21, "3.2 s"),
+        (9.99, "10.0 s"),
+        (42, "42 s"),
+        (250, "4m 10s"),
+        (7200, "2h"),
+        (90061, "1d 1h"),
+    ],
 )
 def test_durations_are_told_in_their_two_largest_units(seconds, text):
     assert words.span(seconds) == text

@@ -94,10 +94,13 @@ def _act(inn: Invocation, request: str, texts: tuple[str, ...], **params: object
     """Start everything first, then follow one after the other: the slow parts run side by side."""
     tally = Tally(inn)
     started = tally.each(expanded(texts), lambda text: inn.call(request, vm_id=vm_id_of(inn, text), **params))
-    follow = {"vm.cancel": partial(tally.follow, good="cancelled"), "vm.terminate": tally.end}.get(request, tally.follow)
+    follow: dict[str, Callable[[Json], None]] = {
+        "vm.cancel": partial(tally.follow, good="cancelled"),
+        "vm.terminate": tally.end,
+    }
     if inn.waits():
         by_id = {str(acted["vm_id"]): acted for acted in started}
-        tally.each(list(by_id), lambda vm_id: follow(by_id[vm_id]))
+        tally.each(list(by_id), lambda vm_id: follow.get(request, tally.follow)(by_id[vm_id]))
     else:
         for acted in started:
             tally.say(acted, "is being cancelled" if request == "vm.cancel" else "has begun")
