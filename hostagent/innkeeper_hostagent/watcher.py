@@ -55,6 +55,8 @@ class Watcher:
         self._told: dict[VmId, Observation] = {}
         #: When a step last worked on a VM.
         self._touched_s: dict[VmId, float] = {}
+        #: Guests that the last look had to leave out.
+        self._left_out: set[VmId] = set()
         self._polling = False
         self._wants_all = False
         self._next_poll: asyncio.TimerHandle | None = None
@@ -75,6 +77,8 @@ class Watcher:
     def touch(self, vm_id: VmId) -> None:
         """Note that a step begins or ends its work on the VM."""
         self._touched_s[vm_id] = self._loop.time()
+        if vm_id in self._left_out:
+            self._poll_in(SETTLE_S)
 
     def generation_of(self, vm_id: VmId) -> int:
         """Return the generation of the VM's guest when it was last seen; 0 where it was not."""
@@ -141,6 +145,7 @@ class Watcher:
         self._touched_s = {
             vm_id: at_s for vm_id, at_s in self._touched_s.items() if vm_id in worked_on or at_s + SETTLE_S > began_s
         }
+        self._left_out = worked_on
         fresh = [guest for guest in seen if guest.vm_id not in worked_on]
         if is_whole and not worked_on:
             self._wants_all = False

@@ -17,7 +17,6 @@ from innkeeper_hostagent.lanes import tell
 from innkeeper_hostagent.performer import Ended, Performer, Progressed
 from innkeeper_hostagent.protocol.messages import AgentMessage, CarryOut, LegEnded, LegStatus, Progress
 from innkeeper_hostagent.recorder import Recorder
-from innkeeper_plugins.steps import Family, verb_of
 from innkeeper_plugins.vocabulary import OperationId, Outcome, VmId
 
 _log = structlog.get_logger("innkeeper.agent")
@@ -31,7 +30,7 @@ class Listeners:
     """Who is told what, on the loop's thread."""
 
     send: Callable[[AgentMessage], None]
-    #: A hypervisor begins or ends its work on a VM.
+    #: A step begins or ends its work on a VM.
     touched: Callable[[VmId], None]
     #: All that the controller said so far is durable.
     durable: Callable[[], None]
@@ -170,7 +169,7 @@ class Work:
                 self.performer.run(run)
 
     def _touch(self, run: RunStep) -> None:
-        if run.vm is not None and verb_of(run.step).family is Family.HYPERVISOR:
+        if run.vm is not None:
             self._listeners.touched(run.vm.vm_id)
 
     def _on_step_ended_elsewhere(self, run: RunStep, outcome: Outcome) -> None:

@@ -168,6 +168,23 @@ def test_a_look_that_is_due_while_another_is_under_way_is_taken_after_it():
     played(Hypervisor(guest(1)), scenario)
 
 
+def test_a_guest_that_was_left_out_is_looked_at_again_when_its_step_has_ended():
+    async def scenario(scene):
+        scene.watcher.report_all()
+        await scene.told()
+        scene.busy.add(1)
+        scene.watcher.touch(VmId(1))
+        scene.hypervisor.guests = []
+        scene.hypervisor.changed(guest(1, ABSENT))
+        await scene.polled()
+        await scene.polled()
+        scene.busy.clear()
+        scene.watcher.touch(VmId(1))
+        assert await scene.told() == Observed(guests=(), complete=True)
+
+    played(Hypervisor(guest(1)), scenario)
+
+
 def test_a_hypervisor_that_does_not_answer_makes_no_guest_absent():
     async def scenario(scene):
         scene.watcher.report_all()
