@@ -4,6 +4,7 @@ It prints nothing, reads no environment and knows no request's meaning: ``cli/ro
 Not for several threads at once, except that a console may be read in one and written in another.
 """
 
+import contextlib
 import hashlib
 import re
 import time
@@ -89,6 +90,21 @@ class Client:
                 return
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 raise WaitTimeoutError(f"Operation {operation_id} has not ended in time.")
+
+    def wait_vm(self, vm_id: int, *, state: str = "RUNNING", timeout_s: float | None = None) -> Json:
+        """Return the VM once it rests in that state, or is FAILED or DONE instead.
+
+        Raises:
+            RefusedError: there is no such VM.
+            WaitTimeoutError: it has not come there in time.
+        """
+        # Listening begins before the first look, so that nothing can happen unseen between the two.
+        with contextlib.closing(self.events(subject=f"vm:{vm_id}", timeout_s=timeout_s)) as events:
+            while True:
+                vm = self.call("vm.show", vm_id=vm_id)
+                if vm["state"] in {state, "FAILED", "DONE"} and not vm.get("operation_id"):
+                    return vm
+                next(events)
 
     def upload(self, file: IO[bytes], size_bytes: int, progress: Callable[[int], None] | None = None) -> Json:
         """Send a file's bytes and return ``{"sha256", "size_bytes", "upload_id"}``.

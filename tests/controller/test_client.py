@@ -222,3 +222,17 @@ def test_a_long_history_is_read_page_after_page(fake, client):
     }
 
     assert client.history(7) == events
+
+
+def test_a_vm_is_waited_for_without_missing_what_happens_in_between(fake, client):
+    fake.answers = {
+        "GET /v1/events": Say(kind="text/event-stream", chunks=[_sse((1, b"{}"), (2, b"{}"))], hold=threading.Event()),
+        "GET /v1/vms/7": [
+            Say({"vm_id": 7, "state": "PENDING"}),
+            Say({"vm_id": 7, "state": "RUNNING", "operation_id": "o1"}),
+            Say({"vm_id": 7, "state": "RUNNING"}),
+        ],
+    }
+
+    assert client.wait_vm(7, timeout_s=10) == {"vm_id": 7, "state": "RUNNING"}
+    assert fake.lines == ["GET /v1/events?subject=vm%3A7", *["GET /v1/vms/7"] * 3]

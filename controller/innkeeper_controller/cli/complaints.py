@@ -90,10 +90,15 @@ def mistakes(found: Iterable[Mapping[str, Json]], template: tuple[str, str] | No
     lines: list[str] = []
     for mistake in sorted(found, key=lambda each: (each.get("line", 0), each.get("column", 0))):
         place = f"{name}:{mistake['line']}:{mistake.get('column', 1)}: " if mistake.get("line") else "  "
-        field = f"{mistake['field']}: " if mistake.get("field") else ""
-        lines.append(f"{place}{field}{printable(mistake['message'])}{_meant(mistake)}")
+        lines.append(f"{place}{_field(mistake)}{printable(mistake['message'])}{_meant(mistake)}")
         lines += _quote(source, mistake.get("line", 0), mistake.get("column", 0))
     return lines
+
+
+def _field(mistake: Mapping[str, Json]) -> str:
+    """Return what the mistake is about, unless its text says so itself."""
+    field = mistake.get("field", "")
+    return f"{field}: " if field and field.rpartition("/")[2] not in mistake["message"] else ""
 
 
 def _meant(mistake: Mapping[str, Json]) -> str:

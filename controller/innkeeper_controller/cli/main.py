@@ -79,7 +79,7 @@ def _run(invocation: Invocation, arguments: Sequence[str] | None) -> int:
     try:
         return _exit_code(inn.main(arguments, prog_name="inn", standalone_mode=False, obj=invocation))
     except click.ClickException as error:
-        error.show()
+        invocation.note(_usage(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\n")
@@ -94,6 +94,15 @@ def _run(invocation: Invocation, arguments: Sequence[str] | None) -> int:
 
         complain(invocation, error)
         return exit_code(error)
+
+
+def _usage(error: click.ClickException) -> str:
+    """Return what is wrong with the command line, how it is used, and where there is more."""
+    lines = [f"error: {error.format_message()}"]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        lines += [f"  {context.get_usage()}", f"  `{context.command_path} --help` says more."]
+    return "\n".join(lines)
 
 
 def _exit_code(returned: object) -> int:

@@ -54,6 +54,26 @@ wait = true
 timeout_s = 600
 ```
 
+## From Python
+
+The same calls, for programs; it needs nothing but the standard library:
+
+```python
+from innkeeper_controller.client import Client
+
+client = Client("http://127.0.0.1:2633", token)
+(vm_id,) = client.call("vm.submit", template=open("examples/web.one").read())["vm_ids"]
+vm = client.wait_vm(vm_id, state="RUNNING", timeout_s=60)
+suspended = client.call("vm.suspend", vm_id=vm_id)
+client.wait_operation(suspended["operation_id"], timeout_s=60)
+```
+
+`call` takes the names of `inn requests` and gives the API's answers; defaults are left out of them.
+A refusal raises `RefusedError` (`code`, `message`, `mistakes`), a controller that is not there `UnreachableError`.
+A connection that breaks is made again, and the request is sent again under the same id, which carries it out once.
+
+## Completion
+
 `inn completion bash`, `zsh` and `fish` print completion scripts; they also lie in `contrib/completions/`.
 """  # noqa: E501 - a row of a table is one line
 

@@ -34,8 +34,8 @@ def test_every_mistake_of_a_template_is_shown_in_its_line(run, fake, tmp_path):
     assert ran.code == 1
     assert ran.err == (
         f"error[bad_template]: {file} has 3 mistakes.\n"
-        f"  CPU: CPU is missing.\n"
-        f"{file}:2:1: MEMROY: MEMROY is no attribute. Did you mean MEMORY?\n"
+        f"  CPU is missing.\n"
+        f"{file}:2:1: MEMROY is no attribute. Did you mean MEMORY?\n"
         f"     2 | MEMROY = 512\n"
         f"       | ^\n"
         f"{file}:3:19: DISK/IMAGE: There is no image debain. Did you mean debian-12?\n"
