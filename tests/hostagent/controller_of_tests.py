@@ -18,6 +18,7 @@ class Controller:
         self.hellos = []
         self.confirmed = ()
         self.refusal = None
+        self.keep_heartbeats = False
         self.lost = []
         self._heard = asyncio.Event()
         self._interval_s = heartbeat_interval_s
@@ -76,7 +77,7 @@ class Controller:
         self._heard.set()
 
     def _on_message(self, host_id, message):
-        if not isinstance(message, Heartbeat):
+        if self.keep_heartbeats or not isinstance(message, Heartbeat):
             self._note(message)
         self.gateway.confirm(host_id)
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import shutil
 
 import pytest
+from structlog.testing import capture_logs
 from tests.hostagent.controller_of_tests import Controller
 from tests.hostagent.orders_of_tests import a_disk, a_vm, order
 
 from innkeeper_hostagent import identity
-from innkeeper_hostagent.agent import Agent
+from innkeeper_hostagent.agent import Agent, SupersededError
 from innkeeper_hostagent.config import BulkConfig, Config, ConfigError, DatastoreConfig
 from innkeeper_hostagent.journal import JournalError
 from innkeeper_hostagent.protocol.messages import (
@@ -19,11 +21,14 @@ from innkeeper_hostagent.protocol.messages import (
     ConsoleOutput,
     Disown,
     Goodbye,
+    Heartbeat,
     Hello,
     ImagesChanged,
+    LegEnded,
     LegStatus,
     Observed,
     OpenConsole,
+    Refused,
     StepStarted,
 )
 from innkeeper_plugins.registry import PluginError, Registry
@@ -265,3 +270,76 @@ def test_a_driver_that_cannot_be_had_keeps_the_agent_from_starting_and_leaves_th
                 )
 
     played(scenario)
+
+
+def test_a_leg_that_ends_while_the_controller_is_away_is_told_when_it_is_back(tmp_path):
+    async def run():
+        controller = Controller(heartbeat_interval_s=0.1)
+        async with running(tmp_path, controller):
+            await controller.hear(Advertise)
+            slow = order((Clone(step_id=0, disk_id=0, **COMMON),), vm=VM)
+            controller.gateway.send(1, slow)
+            await controller.hear(StepStarted)
+            controller.close()
+            again = Controller(endpoint=controller.gateway.endpoint, keys_=controller.keys)
+            again.hosts.update(controller.hosts)
+            again.names.update(controller.names)
+            answer = await again.hear(LegEnded)
+            again.close()
+        assert answer.status is LegStatus.DONE
+
+    asyncio.run(run())
+
+
+def test_a_host_that_was_deleted_says_so_in_its_log_and_goes_on_with_its_guests(tmp_path):
+    async def scenario(controller):
+        controller.refusal = Refused(code="unknown_key", message="this host was deleted")
+        enrolled(tmp_path, controller)
+        agent = an_agent(tmp_path)
+        told = asyncio.Event()
+
+        def note(_logger, _method, line):
+            told.set()
+            return line
+
+        with capture_logs(processors=[note]) as logs:
+            agent.start()
+            await asyncio.wait_for(told.wait(), 10)
+            await agent.stop()
+
+        assert [(line["event"], line["code"]) for line in logs] == [("refused", "unknown_key")]
+        assert not agent.is_connected
+        assert not agent.failure.done()
+
+    played(scenario)
+
+
+def test_an_agent_whose_place_is_taken_by_another_with_its_key_ends(tmp_path):
+    async def scenario(controller):
+        first_root, second_root = tmp_path / "a", tmp_path / "b"
+        enrolled(first_root, controller)
+        shutil.copytree(first_root / "state", second_root / "state")
+        async with running(first_root, controller) as first:
+            controller.forget_what_was_said()
+            async with running(second_root, controller):
+                failure = await asyncio.wait_for(first.failure, 10)
+
+        assert isinstance(failure, SupersededError)
+
+    played(scenario)
+
+
+def test_heartbeats_tell_what_changes_all_the_time(tmp_path):
+    async def run():
+        controller = Controller(heartbeat_interval_s=0.05)
+        controller.keep_heartbeats = True
+        try:
+            async with running(tmp_path, controller):
+                beat = await controller.wait_for(lambda m: isinstance(m, Heartbeat) and m.datastores)
+        finally:
+            controller.close()
+        assert beat.memory_used_mib > 0
+        assert [store.name for store in beat.datastores] == ["default"]
+        assert beat.clock_s > 0
+
+    asyncio.run(run())
