@@ -33,6 +33,8 @@ class PipelineLimits:
     max_inputs_per_turn: int = 256
     #: Turns that are not durable yet; until there are fewer nothing more is reacted to.
     max_unfinished_turns: int = 16_384
+    #: Wait before a commit that could not be made is tried again.
+    retry_s: float = 1.0
 
 
 DEFAULT_LIMITS: Final = PipelineLimits()
@@ -77,6 +79,7 @@ class Pipeline:
             durable=lambda number: threadsafe(self._on_durable, number),
             stalled=lambda why: threadsafe(self._on_stalled, why),
             failed=lambda why: threadsafe(self._on_failed, why),
+            retry_s=limits.retry_s,
         )
         self._inbox: deque[Reaction] = deque()
         self._wakeup: asyncio.Handle | None = None

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,15 +78,25 @@ class Clock:
         return self.now_s
 
 
+@functools.cache
+def empty_store() -> bytes:
+    """Return a database in which nothing is: made once, since the migrations take longer than most tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        engine = open_engine(f"sqlite:///{directory}/controller.db")
+        bring_up(engine)
+        engine.dispose()
+        return (Path(directory) / "controller.db").read_bytes()
+
+
 class Site:
     """A directory with a database, and one controller after the other on it."""
 
     def __init__(self, directory: Path) -> None:
+        (directory / "controller.db").write_bytes(empty_store())
         self.engine = open_engine(f"sqlite:///{directory}/controller.db")
-        bring_up(self.engine)
         self.links = FakeLinks()
         self.clock = Clock()
-        self.limits = ShellLimits(tick_s=3600.0)
+        self.limits = ShellLimits(tick_s=3600.0, pipeline=PipelineLimits(retry_s=0.01))
 
     @contextlib.asynccontextmanager
     async def controller(self):
@@ -682,7 +694,7 @@ def test_on_a_full_disk_nothing_is_accepted_and_nothing_is_lost(small_site: tupl
 @pytest.mark.root
 def test_whoever_waits_too_long_for_a_full_disk_learns_the_end_by_asking_again(small_site: tuple[Site, Path]):
     site, ballast = small_site
-    site.limits = ShellLimits(tick_s=3600.0, answer_timeout_s=0.01)
+    site.limits = ShellLimits(tick_s=3600.0, answer_timeout_s=0.01, pipeline=PipelineLimits(retry_s=0.1))
 
     async def scenario(controller: Controller) -> None:
         told = troubles(controller)

@@ -11,7 +11,7 @@ from innkeeper_controller.api.past import Past
 from innkeeper_controller.api.refusals import body_of, status_of
 from innkeeper_controller.api.routes import Found, Routes
 from innkeeper_controller.api.traffic import Traffic
-from innkeeper_controller.requests.catalogue import REQUESTS
+from innkeeper_controller.reactor import allow
 from innkeeper_controller.shell import Controller
 from innkeeper_controller.turn import RefusalError
 
@@ -23,11 +23,14 @@ OK = 200
 class Api:
     """The ASGI application."""
 
-    def __init__(self, controller: Controller, others: ASGIApp, traffic: Traffic, *, max_request_bytes: int) -> None:
-        """Make the routes.
+    def __init__(
+        self, controller: Controller, routes: Routes, others: ASGIApp, traffic: Traffic, *, max_request_bytes: int
+    ) -> None:
+        """Keep whom to ask.
 
         Args:
             controller: Answers.
+            routes: Those of the request table.
             others: Gets every path that the request table does not have.
             traffic: Counts.
             max_request_bytes: Longest body.
@@ -36,7 +39,7 @@ class Api:
         self._others = others
         self._traffic = traffic
         self._max_request_bytes = max_request_bytes
-        self._routes = Routes(REQUESTS.values())
+        self._routes = routes
         self._past = Past(controller)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +67,8 @@ class Api:
 
     async def _answer(self, found: Found, caller: Caller, scope: Scope, receive: Receive) -> bytes:
         route = found.route
+        # Before anything of the body is read: strangers cost nothing and learn nothing.
+        allow(route.request.who, caller.user)
         body = b""
         if route.parameters.has_body:
             body = await read_body(receive, max_bytes=self._max_request_bytes)

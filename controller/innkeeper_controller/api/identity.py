@@ -55,7 +55,7 @@ def user_of(authorization: bytes, cluster: Cluster) -> User:
 
 
 def _request_id(value: bytes) -> str:
-    text = value.decode("ascii", "replace")
-    if not 0 < len(text) <= MAX_REQUEST_ID or not text.isprintable():
+    text = value.decode("ascii", "ignore")
+    if not 0 < len(value) <= MAX_REQUEST_ID or not value.isascii() or not text.isprintable():
         raise bad_request(f"X-Request-Id has to be 1 to {MAX_REQUEST_ID} printable characters", "X-Request-Id")
     return text

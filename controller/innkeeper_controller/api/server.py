@@ -1,9 +1,7 @@
 """The HTTP server on the controller's own loop: uvicorn, with the limits that it lacks against slow strangers."""
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Iterator
 from typing import Any, Final
 
 import uvicorn
@@ -19,12 +17,12 @@ SILENT_S: Final = 30.0
 #: How long a connection may be kept without a request.
 IDLE_S: Final = 75
 #: How long connections may finish what they do when the server stops.
-STOP_WITHIN_S: Final = 5
+STOP_WITHIN_S: Final = 5.0
 #: How the headers of an answer begin, but for the interim ``100 Continue``; and that a body of known length follows.
 _ANSWER: Final = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
 _LENGTH: Final = b"\r\ncontent-length: "
 _BACKLOG: Final = 1024
-_LOOK_EVERY_S: Final = 5.0
+_LOOK_EVERY_S: Final = 1.0
 
 
 class ListenError(InnkeeperError):
@@ -70,6 +68,8 @@ class GuardedProtocol(HttpToolsProtocol):
     #: When something came last; None while no request is incomplete.
     owes_since_s: float | None
     _in_headers: bool
+    #: Whether a body has begun with what came last.
+    _in_body: bool
     _header_bytes: int
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as in the base
@@ -81,15 +81,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Note the time until the request is complete, and what comes before the end of its headers."""
         self.owes_since_s = self.loop.time()
+        began_in_headers, self._in_body = self._in_headers, False
         super().data_received(data)
-        if self._in_headers:
+        if began_in_headers and self._in_headers and not self._in_body:
             self._header_bytes += len(data)
             if self._header_bytes > MAX_HEADER_BYTES:
                 self.transport.abort()
 
     def on_headers_complete(self) -> None:
         """Begin with the body."""
-        self._in_headers, self._header_bytes = False, 0
+        self._in_headers, self._in_body, self._header_bytes = False, True, 0
         cork: Any = self.transport
         cork.has_body = self.parser.get_method() != b"HEAD"
         super().on_headers_complete()
@@ -99,14 +100,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self.owes_since_s = None
         self._in_headers = True
         super().on_message_complete()
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the daemon."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class HttpServer:
@@ -132,13 +125,12 @@ class HttpServer:
             proxy_headers=False,
             limit_concurrency=max_connections,
             timeout_keep_alive=IDLE_S,
-            timeout_graceful_shutdown=STOP_WITHIN_S,
         )
-        self._server = _Server(config)
+        self._server = uvicorn.Server(config)
         self._listen = listen
         self._silent_s = silent_s
         self._socket: socket.socket | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._looking_after: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -175,28 +167,38 @@ class HttpServer:
     async def start(self) -> None:
         """Answer from now on."""
         assert self._socket is not None, "bound"
-        loop = asyncio.get_running_loop()
-        self._server.config.load()
-        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+        config = self._server.config
+        config.load()
+        self._server.lifespan = config.lifespan_class(config)
         await self._server.startup(sockets=[self._socket])
-        self._tasks = [loop.create_task(self._server.main_loop()), loop.create_task(self._look_after())]
+        self._looking_after = asyncio.create_task(self._look_after())
 
     async def stop(self) -> None:
-        """Take no more, and let those who are there finish."""
-        self._server.should_exit = True
-        if self._tasks:
-            await self._tasks[0]
-            self._tasks[1].cancel()
-            await self._server.shutdown(sockets=[])
+        """Take no more, and let those who are there finish what they do."""
+        if self._looking_after is None:
+            return
+        self._looking_after.cancel()
+        for server in self._server.servers:
+            server.close()
+        state = self._server.server_state
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        if state.tasks:
+            _, late = await asyncio.wait(tuple(state.tasks), timeout=STOP_WITHIN_S)
+            for task in late:
+                task.cancel()
+        for connection in tuple(state.connections):
+            connection.transport.abort()
         self.release()
 
     async def _look_after(self) -> None:
-        """End the connections that do not come to the end of their request."""
+        """Keep the date, and end connections that do not come to the end of their request."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await self._server.on_tick(0)
             latest_s = loop.time() - self._silent_s
             for connection in tuple(self._server.server_state.connections):
                 since_s = getattr(connection, "owes_since_s", None)
                 if since_s is not None and since_s < latest_s:
                     connection.transport.abort()
+            await asyncio.sleep(min(_LOOK_EVERY_S, self._silent_s))

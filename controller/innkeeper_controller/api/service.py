@@ -66,8 +66,9 @@ class Service:
         system = System(controller, metrics, self._document)
         parts = (Events(controller, self.feed), Operations(controller), self._uploads, self.consoles, system)
         self.endpoints: tuple[Endpoint, ...] = tuple(endpoint for part in parts for endpoint in part.endpoints)
-        others = router(self.endpoints, controller.reactor.cluster, Routes(REQUESTS.values()).methods, more)
-        self.app = Api(controller, others, traffic, max_request_bytes=limits.max_request_bytes)
+        routes = Routes(REQUESTS.values())
+        others = router(self.endpoints, controller.reactor.cluster, routes.methods, more)
+        self.app = Api(controller, routes, others, traffic, max_request_bytes=limits.max_request_bytes)
 
     def _document(self) -> object:
         return document(REQUESTS.values(), self.endpoints, version=version("innkeeper"))

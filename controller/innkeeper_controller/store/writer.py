@@ -25,9 +25,6 @@ from innkeeper_controller.store.rows import Rows, Transaction, last_ids_row, row
 #: Most turns in one commit; what is more waits for the next.
 MAX_TRANSACTIONS = 4096
 
-#: Wait before a commit that could not be made is tried again.
-RETRY_S = 1.0
-
 #: SQLite's errors that pass when somebody makes room or lets go; their extended codes share the low byte.
 _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -89,7 +86,7 @@ class Writer:
         durable: Callable[[int], object],
         stalled: Callable[[str], object],
         failed: Callable[[str], object],
-        retry_s: float = RETRY_S,
+        retry_s: float = 1.0,
     ) -> None:
         """Prepare; all three are called in the writer's thread.
 

@@ -1,5 +1,7 @@
 """A store in a fresh directory, and turns to put into it."""
 
+import functools
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,10 +19,20 @@ from innkeeper_controller.turn import Turn
 from innkeeper_plugins.vocabulary import Vm, VmId, VmState
 
 
+@functools.cache
+def empty_store() -> bytes:
+    """Return a database in which nothing is: made once, since the migrations take longer than most tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        engine = open_engine(f"sqlite:///{directory}/controller.db")
+        bring_up(engine)
+        engine.dispose()
+        return (Path(directory) / "controller.db").read_bytes()
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
+    (tmp_path / "controller.db").write_bytes(empty_store())
     engine = open_engine(f"sqlite:///{tmp_path}/controller.db")
-    bring_up(engine)
     yield engine
     engine.dispose()
 

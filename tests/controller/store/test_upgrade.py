@@ -50,11 +50,12 @@ def test_the_migrations_end_in_the_schema_that_the_code_uses(engine: Engine):
 
 
 def test_an_up_to_date_database_is_left_alone(engine: Engine, tmp_path: Path):
-    before = sorted(path.name for path in tmp_path.iterdir())
+    content = (tmp_path / "controller.db").read_bytes()
     backup = bring_up(engine)
 
     assert backup is None
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert list(tmp_path.glob("*backup*")) == []
+    assert (tmp_path / "controller.db").read_bytes() == content
 
 
 def test_an_older_database_is_copied_before_it_is_upgraded(engine: Engine, tmp_path: Path):
