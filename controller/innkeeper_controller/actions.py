@@ -11,8 +11,10 @@ from innkeeper_controller import lifecycle, operations, planner
 from innkeeper_controller.lifecycle import IllegalMoveError
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
+from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Capacity, DriverKind, VmState
+from innkeeper_hostagent.protocol.messages import Disown
+from innkeeper_plugins.vocabulary import Capacity, DriverKind, PowerState, VmState
 
 _replace = msgspec.structs.replace
 
@@ -56,12 +58,20 @@ def deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
     operations.check_route(OperationKind.DEPLOY, vm.state)
     check_room(turn, vm, host)
     vm = _next_generation(with_hypervisor(vm, host))
+    operations.start(turn, vm, OperationKind.DEPLOY, plan_deployment(turn, vm, host), destination=host.host_id)
+
+
+def plan_deployment(turn: Turn, vm: VmRecord, host: Host) -> Plan:
+    """Return the plan that deploys a waiting VM on that host.
+
+    Raises:
+        RefusalError: ``unreachable``: an image or a file of the VM is on no host that is there.
+    """
     old_host = turn.cluster.hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
     holders = planner.holder_hosts(turn.cluster.hosts.values())
     if old_host is not None and old_host.connected and old_host.advertisement.holder is not None:
         holders |= {file.sha256: (old_host.advertisement.holder,) for file in vm.sealed}
-    plan = _planned(lambda: planner.deploy(vm, host, old_host, holders))
-    operations.start(turn, vm, OperationKind.DEPLOY, plan, destination=host.host_id)
+    return _planned(lambda: planner.deploy(vm, host, old_host, holders))
 
 
 def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
@@ -76,12 +86,14 @@ def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
         raise RefusalError("in_use", f"Host {host.name} is {host.state}; enable it (`inn host enable {host.name}`).")
     used = turn.cluster.used.get(host.host_id, Capacity())
     total = host.advertisement.capacity
-    for word, needs, free in (
-        ("cores", vm.spec.cpu_cores, round(total.cpu_cores - used.cpu_cores, 6)),
-        ("MiB of memory", vm.spec.memory_mib, total.memory_mib - used.memory_mib),
+    for word, needs, free, tolerance in (
+        ("cores", vm.spec.cpu_cores, total.cpu_cores - used.cpu_cores, CPU_TOLERANCE_CORES),
+        ("MiB of memory", vm.spec.memory_mib, total.memory_mib - used.memory_mib, 0),
     ):
-        if needs > free:
-            raise RefusalError("no_capacity", f"VM {vm.vm_id} needs {needs} {word}; host {host.name} has {free} free.")
+        if not needs <= free + tolerance:
+            raise RefusalError(
+                "no_capacity", f"VM {vm.vm_id} needs {needs:.10g} {word}; host {host.name} has {free:.10g} free."
+            )
 
 
 def with_hypervisor(vm: VmRecord, host: Host) -> VmRecord:
@@ -187,13 +199,15 @@ def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False) -> None:
         if operations.can_cancel(running):
             operations.cancel(turn, running)
         return
-    host_id = vm.host_id if vm.host_id is not None else vm.sealed_on
-    host = turn.cluster.hosts.get(host_id) if host_id is not None else None
-    if host is None:
+    hosts = [turn.cluster.hosts[each] for each in dict.fromkeys((vm.host_id, vm.sealed_on)) if each is not None]
+    if not hosts:
         move(turn, vm, "terminate")
         return
+    if vm.state is VmState.PENDING:
+        # What is to end is not to be started where its end does not work.
+        vm = move(turn, vm, "hold")
     options = PlanOptions(hard=hard, grace_s=turn.settings.shutdown_grace_s)
-    plan = planner.at_home(OperationKind.TERMINATE, vm, host, options)
+    plan = planner.terminate(vm, hosts, options)
     operations.start(turn, vm, OperationKind.TERMINATE, plan)
 
 
@@ -232,11 +246,14 @@ def recover(turn: Turn, vm: VmRecord, how: str) -> None:
     if vm.state is not VmState.FAILED:
         raise RefusalError("wrong_state", f"VM {vm.vm_id} is {vm.state}, not FAILED; there is nothing to recover.")
     last = turn.cluster.operations.get(vm.last_operation_id) if vm.last_operation_id else None
-    if last is None or last.kind is OperationKind.DEPLOY or vm.host_id is None:
+    if last is None or (vm.host_id is None and vm.sealed_on is None):
         _start_anew(turn, vm, how)
         return
     if how == "retry" and last.kind in {OperationKind.TERMINATE, OperationKind.SHUTDOWN}:
         terminate(turn, vm, hard=True)
+        return
+    if last.kind is OperationKind.DEPLOY:
+        _start_anew(turn, vm, how)
         return
     before = _replace(vm, state=_state_now(turn, vm, VmState(last.origin)), error="", since_s=turn.now_s)
     turn.put(before)
@@ -254,10 +271,35 @@ def _state_now(turn: Turn, vm: VmRecord, origin: VmState) -> VmState:
 
 
 def _start_anew(turn: Turn, vm: VmRecord, how: str) -> None:
-    """Bring a VM whose deployment failed back to the queue; what it left on a host is cleaned by a new deployment."""
+    """Bring a VM whose deployment failed back to the queue, once it is certain that no guest of it is left.
+
+    Raises:
+        RefusalError: ``unreachable`` or ``wrong_state``: its guest runs, or may.
+    """
+    host = turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None
+    if host is not None:
+        _check_off(turn, vm, host)
+        if vm.sealed_on != host.host_id:
+            turn.send(host.host_id, Disown(vm_id=vm.vm_id, generation=vm.spec.generation))
     moved = move(turn, vm, how)
     if moved.host_id is not None:
         turn.put(_replace(moved, host_id=None))
+
+
+def _check_off(turn: Turn, vm: VmRecord, host: Host) -> None:
+    """Refuse where the guest may run on the host that its deployment could not be taken back on."""
+    if not host.connected:
+        raise RefusalError(
+            "unreachable",
+            f"Host {host.name}, where VM {vm.vm_id} may run, is not connected; start its agent, or, if the machine is "
+            f"dead for certain, `inn host delete {host.name} --force`.",
+        )
+    guest = turn.cluster.observed.get(vm.vm_id)
+    if guest is not None and guest.power in {PowerState.RUNNING, PowerState.PAUSED}:
+        raise RefusalError(
+            "wrong_state",
+            f"The guest of VM {vm.vm_id} is {guest.power} on host {host.name}; end it: inn vm terminate {vm.vm_id}.",
+        )
 
 
 #: ``{kind: how it is done again}`` for operations that need nothing but the VM.

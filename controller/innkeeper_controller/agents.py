@@ -123,7 +123,10 @@ def on_progress(turn: Turn, host: Host, message: Progress) -> None:
     """Follow a long step, in memory only."""
     operation = turn.cluster.operations.get(message.operation_id)
     progress = turn.cluster.progress.get(message.operation_id)
-    if operation is None or progress is None or operation.plan.legs[operation.leg].host_id != host.host_id:
+    if operation is None or progress is None:
+        return
+    leg = operation.plan.legs[operation.leg]
+    if leg.host_id != host.host_id or message.step_id not in {step.step_id for step in leg.steps}:
         return
     progress.step_id = message.step_id
     progress.done_bytes = message.done_bytes
@@ -177,7 +180,7 @@ def _observe_stranger(turn: Turn, host: Host, guest: Observation, vm: VmRecord |
     """A guest that is not this host's: have it switched off if it is certainly over here, else only say so."""
     if vm is not None and (vm.operation_id is not None or host.host_id in {vm.destination_id, vm.sealed_on}):
         return
-    over = vm is None and guest.vm_id <= turn.cluster.last_ids.get("vm", -1)
+    over = vm is None and 0 <= guest.vm_id <= turn.cluster.last_ids.get("vm", -1)
     superseded = vm is not None and guest.generation < vm.spec.generation
     if over or superseded:
         generation = vm.spec.generation if vm is not None else ANY_GENERATION

@@ -39,8 +39,6 @@ class Route:
     why: str
     #: True where a failure leaves the VM FAILED even when all was taken back.
     fails: bool = False
-    #: True where there is no way back: a failure can only be retried.
-    final: bool = False
 
 
 def _route(origins: set[VmState], through: tuple[VmState, ...], to: VmState | None, why: str, **flags: bool) -> Route:
@@ -77,17 +75,14 @@ ROUTES: dict[OperationKind, tuple[Route, ...]] = {
     OperationKind.MIGRATE_LIVE: (
         _route({RUNNING}, (PROLOG, MIGRATE, EPILOG), RUNNING, "moved to another host while it runs"),
     ),
-    OperationKind.SHUTDOWN: (
-        _route({RUNNING}, (SHUTDOWN, EPILOG), DONE, "the guest powers off, then its disks go", fails=False),
-    ),
+    OperationKind.SHUTDOWN: (_route({RUNNING}, (SHUTDOWN, EPILOG), DONE, "the guest powers off, then its disks go"),),
     OperationKind.TERMINATE: (
-        _route({RUNNING, UNKNOWN}, (SHUTDOWN, EPILOG), DONE, "the guest is switched off and its disks go", final=True),
+        _route({RUNNING, UNKNOWN}, (SHUTDOWN, EPILOG), DONE, "the guest is switched off and its disks go"),
         _route(
             {SUSPENDED, STOPPED, POWEROFF, UNDEPLOYED, FAILED, PENDING, HOLD},
             (SHUTDOWN, EPILOG),
             DONE,
             "what is left on a host goes",
-            final=True,
         ),
     ),
 }
@@ -103,6 +98,8 @@ MOVES: dict[tuple[VmState, str], VmState] = {
     (FAILED, "terminate"): DONE,
     (FAILED, "retry"): PENDING,
     (FAILED, "rollback"): HOLD,
+    (PENDING, "host_gone"): FAILED,
+    (HOLD, "host_gone"): FAILED,
     (UNKNOWN, "host_gone"): FAILED,
     (RUNNING, "host_gone"): FAILED,
     (SUSPENDED, "host_gone"): FAILED,

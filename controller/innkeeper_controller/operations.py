@@ -31,7 +31,7 @@ from innkeeper_hostagent.protocol.messages import (
     LegStatus,
     StepStarted,
 )
-from innkeeper_plugins.steps import Fetch, ImportImage, Mv, script_line, verb_of
+from innkeeper_plugins.steps import Fetch, ImportImage, Migrate, Mv, script_line, verb_of
 from innkeeper_plugins.vocabulary import Holder, HostId, OperationId, Outcome, VmId, VmState
 
 _replace = msgspec.structs.replace
@@ -46,7 +46,7 @@ def operation_id(turn: Turn) -> OperationId:
 
 
 def start(turn: Turn, vm: VmRecord, kind: OperationKind, plan: Plan, *, destination: HostId | None = None) -> Operation:
-    """Start an operation on a VM at rest and send its first leg.
+    """Start an operation on a VM at rest and send its first leg; one without any step is done at once.
 
     ``vm`` has the specification that the hosts shall have, its generation raised if it may move.
 
@@ -68,7 +68,7 @@ def start(turn: Turn, vm: VmRecord, kind: OperationKind, plan: Plan, *, destinat
         started_at_s=turn.now_s,
     )
     turn.put(operation)
-    first = plan.legs[0].steps[0].phase
+    first = plan.legs[0].steps[0].phase if plan.legs else vm.state
     state = lifecycle.enter(kind, vm.state, vm.state, first)
     host_id = destination if vm.host_id is None else vm.host_id
     moving = destination if destination not in {None, host_id} else None
@@ -91,7 +91,10 @@ def start(turn: Turn, vm: VmRecord, kind: OperationKind, plan: Plan, *, destinat
         hosts=[_host_name(turn, each) for each in planner.host_ids(plan)],
     )
     tell_state(turn, vm, state)
-    send_leg(turn, operation)
+    if plan.legs:
+        send_leg(turn, operation)
+    else:
+        finish(turn, operation, done=True, taken_back=False)
     return operation
 
 
@@ -140,7 +143,10 @@ def send_leg(turn: Turn, operation: Operation) -> None:
     """Ask the host of the current leg, and let it fetch what it needs; nothing where the host is not there."""
     leg = operation.plan.legs[operation.leg]
     host = turn.cluster.hosts.get(leg.host_id)
-    if host is None or not host.connected:
+    if host is None:
+        _pass_by(turn, operation, _host_name(turn, leg.host_id))
+        return
+    if not host.connected:
         return
     _admit(turn, leg, host)
     turn.send(
@@ -175,6 +181,33 @@ def _admit(turn: Turn, leg: Leg, host: Host) -> None:
         if holder in by_key:
             admit = Admit(public_key=host.public_key, digests=tuple(digests), expires_in_s=3600.0)  # type: ignore[arg-type]
             turn.send(by_key[holder], admit)
+
+
+def on_host_deleted(turn: Turn, host: Host) -> None:
+    """Go on with the operations that waited for a host that is no more."""
+    for running in list(turn.cluster.running):
+        operation = turn.cluster.operations[running]
+        if operation.plan.legs[operation.leg].host_id == host.host_id:
+            _pass_by(turn, operation, host.name)
+
+
+def _pass_by(turn: Turn, operation: Operation, host_name: str) -> None:
+    """Go on without the deleted host of the current leg: nothing is left there to do, take back or clean up."""
+    steps = operation.plan.legs[operation.leg].steps
+    if operation.status is OperationStatus.UNDOING:
+        _go_back(turn, operation, taken_back=True)
+    elif operation.kind in _REMOVALS or planner.is_cleanup(operation.plan, operation.leg):
+        _next_leg(turn, operation, outcomes={})
+    else:
+        message = f"Host {host_name} was deleted."
+        operation = _replace(operation, error=OperationError(code="host_gone", message=message, host=host_name))
+        # A guest that was on its way may have arrived: what was prepared for it must not be touched.
+        may_have_left = any(isinstance(step, Migrate) for step in steps)
+        _go_back(turn, operation, taken_back=not may_have_left)
+
+
+#: What they have to delete on a host is gone with the host.
+_REMOVALS = frozenset({OperationKind.TERMINATE, OperationKind.SHUTDOWN, OperationKind.DELETE_IMAGE})
 
 
 def _fetched(step: object) -> list[tuple[Holder, str]]:
@@ -283,12 +316,16 @@ def _go_on(turn: Turn, operation: Operation, message: LegEnded) -> None:
         if operation.error is not None:
             _go_back(turn, _replace(operation, leg=operation.leg + 1), taken_back=True)
             return
+    _next_leg(turn, operation, message.outcomes)
+
+
+def _next_leg(turn: Turn, operation: Operation, outcomes: dict[int, Outcome]) -> None:
     if operation.leg + 1 < len(operation.plan.legs):
         operation = _replace(operation, leg=operation.leg + 1, step_id=None)
         turn.put(operation)
         send_leg(turn, operation)
     else:
-        finish(turn, operation, done=True, taken_back=False, outcomes=message.outcomes)
+        finish(turn, operation, done=True, taken_back=False, outcomes=outcomes)
 
 
 def _clean_up_again(turn: Turn, operation: Operation, message: LegEnded) -> None:
@@ -315,16 +352,17 @@ def _learn(turn: Turn, vm: VmRecord, outcomes: dict[int, Outcome]) -> VmRecord:
 
 
 def _plan_on(turn: Turn, operation: Operation, vm: VmRecord, message: LegEnded) -> Operation:
-    if operation.destination is None or vm.host_id is None or operation.vm is None:
-        return operation
     hosts = turn.cluster.hosts
+    source = hosts.get(vm.host_id) if vm.host_id is not None else None
+    if operation.destination is None or source is None or operation.vm is None:
+        return operation
     try:
         plan = planner.after_leg(
             operation.plan,
             operation.kind,
             vm=operation.vm,
             origin=VmState(operation.origin),
-            hosts=(hosts[vm.host_id], hosts.get(operation.destination)),
+            hosts=(source, hosts.get(operation.destination)),
             outcomes=message.outcomes,
             holders=planner.holder_hosts(hosts.values()),
         )
@@ -384,7 +422,7 @@ def finish(
     status = OperationStatus.DONE if done else OperationStatus.CANCELLED if cancelled else OperationStatus.FAILED
     operation = _replace(operation, status=status, ended_at_s=turn.now_s)
     turn.put(operation)
-    for host_id in planner.host_ids(operation.plan):
+    for host_id in filter(turn.cluster.hosts.__contains__, planner.host_ids(operation.plan)):
         turn.send(host_id, Confirm(operations=(operation.operation_id,)))
     error = operation.error
     turn.event(
@@ -412,6 +450,8 @@ def rest(turn: Turn, vm: VmRecord, operation: Operation, state: VmState, *, take
         host_id = operation.destination
     elif operation.kind is OperationKind.DEPLOY and taken_back:
         host_id = None
+    elif not done and not taken_back and host_id not in turn.cluster.hosts:
+        host_id = vm.destination_id
     error = operation.error.message if operation.error and state is VmState.FAILED else ""
     values: dict[str, object] = {
         "state": state,
@@ -423,16 +463,34 @@ def rest(turn: Turn, vm: VmRecord, operation: Operation, state: VmState, *, take
         "error": error,
     }
     rested = _replace(vm, **{**values, **_memory_after(vm, operation, state)})
-    if state is VmState.DONE:
-        rested = end_vm(turn, rested)
+    rested = end_vm(turn, rested) if state is VmState.DONE else without_deleted_hosts(turn, rested)
     turn.put(rested)
-    tell_state(turn, vm, state)
+    tell_state(turn, vm, rested.state)
+
+
+def without_deleted_hosts(turn: Turn, vm: VmRecord) -> VmRecord:
+    """Return a VM at rest without what it had on hosts that were deleted; FAILED where that was all of it."""
+    hosts = turn.cluster.hosts
+    lost = [each for each in (vm.host_id, vm.sealed_on) if each is not None and each not in hosts]
+    if vm.sealed_on in lost:
+        vm = _replace(vm, sealed=(), sealed_on=None, saved=False)
+    if vm.host_id in lost:
+        vm = _replace(vm, host_id=None)
+    if not lost or vm.host_id is not None or vm.sealed_on is not None:
+        return vm
+    return _replace(
+        vm,
+        state=vm.state if vm.state is VmState.FAILED else lifecycle.move(vm.state, "host_gone"),
+        saved=False,
+        since_s=turn.now_s,
+        error=f"The host that had all of it was deleted; `inn vm recover {vm.vm_id} --retry` starts it anew.",
+    )
 
 
 def _memory_after(vm: VmRecord, operation: Operation, state: VmState) -> dict[str, object]:
     """Return what is known of the VM's checkpoint and sealed files once it rests in ``state``."""
     if operation.status is not OperationStatus.DONE:
-        return {}
+        return {} if vm.sealed_on is not None else {"sealed": ()}
     if state in {VmState.STOPPED, VmState.UNDEPLOYED}:
         return {"saved": state is VmState.STOPPED, "sealed_on": vm.host_id, "host_id": None}
     saved = state is VmState.SUSPENDED
@@ -450,8 +508,12 @@ def on_connected(turn: Turn, host: Host, known: tuple[OperationId, ...]) -> tupl
     """Ask again for all that the host has to do; return the operations that it may forget."""
     for running in list(turn.cluster.running):
         operation = turn.cluster.operations[running]
-        if operation.plan.legs[operation.leg].host_id == host.host_id:
+        leg = operation.plan.legs[operation.leg]
+        if leg.host_id == host.host_id:
             send_leg(turn, operation)
+        elif any(holder == host.advertisement.holder for step in leg.steps for holder, _ in _fetched(step)):
+            # It may have forgotten whom it lets fetch.
+            _admit(turn, leg, turn.cluster.hosts[leg.host_id])
     return tuple(each for each in known if each not in turn.cluster.running)
 
 

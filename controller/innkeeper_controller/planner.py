@@ -6,7 +6,7 @@ What a plan cannot know before a leg has run (digests of sealed files), ``after_
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -216,6 +216,15 @@ def at_home(kind: OperationKind, vm: VmRecord, host: Host, options: PlanOptions)
     return draft.plan
 
 
+def terminate(vm: VmRecord, hosts: Sequence[Host], options: PlanOptions) -> Plan:
+    """Compile the end of a VM: on the host that it is on, then on another one that has files of it."""
+    draft = Draft(vm.spec)
+    draft.leg(hosts[0], _terminate(vm, options))
+    for host in hosts[1:]:
+        draft.leg(host, _delete_all(vm.spec, VmState.EPILOG))
+    return draft.plan
+
+
 def _seal(vm: VmRecord, host: Host) -> list[Step]:
     if shares_storage(vm.spec, host):
         return []
@@ -258,7 +267,7 @@ def _shutdown(vm: VmRecord, _host: Host, options: PlanOptions) -> list[Step]:
     return [_switch_off(vm.spec, options, force=False), forget, *_delete_all(vm.spec, VmState.EPILOG)]
 
 
-def _terminate(vm: VmRecord, _host: Host, options: PlanOptions) -> list[Step]:
+def _terminate(vm: VmRecord, options: PlanOptions) -> list[Step]:
     steps: list[Step] = []
     if vm.state is VmState.RUNNING and not options.hard:
         steps.append(_switch_off(vm.spec, options, force=True))
@@ -276,7 +285,6 @@ _HOME_STEPS = {
     OperationKind.REBOOT: _reboot,
     OperationKind.RESET: _reset,
     OperationKind.SHUTDOWN: _shutdown,
-    OperationKind.TERMINATE: _terminate,
 }
 
 

@@ -80,6 +80,7 @@ class Reactor:
         turn.user, turn.request_id, turn.entropy = user, request_id, self._entropy
         try:
             answer = request.handler(turn, params)
+            self._follow_up(turn)
         except RefusalError:
             turn.take_back()
             raise
@@ -117,8 +118,13 @@ class Reactor:
         for vm_id in [change.key for change in turn.changes if isinstance(change.new, VmRecord)]:
             vm = self.cluster.vms.get(vm_id)  # type: ignore[call-overload]  # the key of a VM
             if vm is not None and vm.end_asked_by and vm.operation_id is None:
-                turn.actor = vm.end_asked_by
-                actions.terminate(turn, vm)
+                self._end(turn, vm)
+
+    def _end(self, turn: Turn, vm: VmRecord) -> None:
+        """End a VM as was asked; where that does not work, whoever asked has to ask again."""
+        actor, turn.actor = turn.actor, vm.end_asked_by
+        actions.terminate(turn, _replace(vm, end_asked_by=""))
+        turn.actor = actor
 
     def tick(self, now_s: Moment) -> Turn:
         """Do what time asks for; about once a second."""

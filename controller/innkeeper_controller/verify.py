@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 from innkeeper_controller.cluster import UNFINISHED, Cluster
 from innkeeper_controller.lifecycle import AT_REST
-from innkeeper_controller.records import VmRecord
+from innkeeper_controller.records import Image, VmRecord
+from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_plugins.vocabulary import Capacity, HostId, Value, VmState
 
 
@@ -49,7 +50,7 @@ def _overcommit(cluster: Cluster) -> Iterator[tuple[str, str]]:
         used, total = cluster.used.get(host.host_id, Capacity()), host.advertisement.capacity
         if host.connected and total.memory_mib and used.memory_mib > total.memory_mib:
             yield f"host:{host.host_id}", f"VMs take {used.memory_mib} MiB of {total.memory_mib} MiB"
-        if host.connected and total.cpu_cores and used.cpu_cores > total.cpu_cores:
+        if host.connected and total.cpu_cores and used.cpu_cores > total.cpu_cores + CPU_TOLERANCE_CORES:
             yield f"host:{host.host_id}", f"VMs take {used.cpu_cores} of {total.cpu_cores} cores"
 
 
@@ -82,9 +83,19 @@ def _operations(cluster: Cluster) -> Iterator[tuple[str, str]]:
             yield f"vm:{vm.vm_id}", f"it is busy with {vm.operation_id}, which does not run"
         if vm.operation_id is None and vm.state not in AT_REST:
             yield f"vm:{vm.vm_id}", f"it is {vm.state}, but no operation runs"
-    subjects = [cluster.operations[each].subject for each in cluster.running]
-    for subject in {each for each in subjects if subjects.count(each) > 1}:
-        yield subject, "more than one operation runs on it"
+    running_on: dict[str, str] = {}
+    for operation_id in cluster.running:
+        subject = cluster.operations[operation_id].subject
+        if running_on.setdefault(subject, operation_id) != operation_id:
+            yield subject, "more than one operation runs on it"
+        if _busy_with(cluster, subject) != operation_id:
+            yield subject, f"{operation_id} runs on it, but it is busy with {_busy_with(cluster, subject) or 'nothing'}"
+
+
+def _busy_with(cluster: Cluster, subject: str) -> str | None:
+    kind, _, number = subject.partition(":")
+    record = cluster.get(kind, int(number))
+    return record.operation_id if isinstance(record, VmRecord | Image) else None
 
 
 def _places(cluster: Cluster) -> Iterator[tuple[str, str]]:
@@ -93,6 +104,8 @@ def _places(cluster: Cluster) -> Iterator[tuple[str, str]]:
 
 
 def _place_of(cluster: Cluster, vm: VmRecord) -> Iterator[tuple[str, str]]:
+    if vm.operation_id is not None:
+        return  # Its operation goes on without a host that was deleted, and then tells where it is.
     for host_id in (vm.host_id, vm.destination_id, vm.sealed_on):
         if host_id is not None and host_id not in cluster.hosts:
             yield f"vm:{vm.vm_id}", f"it is on host {host_id}, which is gone"

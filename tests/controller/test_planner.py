@@ -246,33 +246,36 @@ def test_a_stopped_vm_on_shared_storage_comes_back_anywhere_without_carrying_a_f
                 "2 EPILOG qcow2 delete all files",
             ],
         ),
-        (
-            "terminate",
-            VmState.RUNNING,
-            {},
-            [
-                "0 SHUTDOWN simulated shutdown power button, 9 s, then off",
-                "1 SHUTDOWN simulated cancel off",
-                "2 EPILOG qcow2 delete all files",
-            ],
-        ),
-        (
-            "terminate",
-            VmState.RUNNING,
-            {"hard": True},
-            ["0 SHUTDOWN simulated cancel off", "1 EPILOG qcow2 delete all files"],
-        ),
-        (
-            "terminate",
-            VmState.SUSPENDED,
-            {},
-            ["0 SHUTDOWN simulated cancel off", "1 EPILOG qcow2 delete all files"],
-        ),
     ],
 )
 @pytest.mark.parametrize("template", [FULL, BARE], ids=["full", "bare"])
 def test_what_is_done_on_a_vms_own_host(kind, state, options, expected, template):
     assert at_home(OperationKind(kind), the_vm(state, template), **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "options", "expected"),
+    [
+        (VmState.RUNNING, {}, ["shutdown power button, 9 s, then off", "cancel off", "delete all files"]),
+        (VmState.RUNNING, {"hard": True}, ["cancel off", "delete all files"]),
+        (VmState.UNKNOWN, {}, ["cancel off", "delete all files"]),
+        (VmState.SUSPENDED, {}, ["cancel off", "delete all files"]),
+        (VmState.STOPPED, {}, ["cancel off", "delete all files"]),
+    ],
+)
+def test_a_vm_ends_on_its_host(state, options, expected):
+    plan = planner.terminate(the_vm(state), [a_host(1)], PlanOptions(grace_s=9, **options))
+
+    assert [line.split(maxsplit=3)[3] for line in lines(plan)] == expected
+
+
+def test_a_vm_ends_on_the_other_host_that_has_files_of_it_as_well():
+    plan = planner.terminate(the_vm(VmState.FAILED), [a_host(2), a_host(1)], PlanOptions())
+
+    assert script(plan) == [
+        (2, ["0 SHUTDOWN simulated cancel off", "1 EPILOG qcow2 delete all files"]),
+        (1, ["2 EPILOG qcow2 delete all files"]),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -484,7 +487,7 @@ def test_only_a_leg_that_deletes_what_was_left_behind_is_a_clean_up():
     vm, target = the_vm(VmState.RUNNING), a_host(2, images=ALL_IMAGES)
     cold = after(planner.migrate(vm, a_host(1), target), vm, target, VmState.RUNNING, result=sealed_result(SEALED_DISK))
     live = planner.migrate_live(vm, a_host(1), target, HOLDERS)
-    ends = planner.at_home(OperationKind.TERMINATE, vm, a_host(1), PlanOptions(hard=True))
+    ends = planner.terminate(vm, [a_host(1)], PlanOptions(hard=True))
 
     assert [cleanup_of(each) for each in (cold, live, ends)] == [[False, False, True], [False, False, True], [False]]
 

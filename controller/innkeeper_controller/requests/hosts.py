@@ -1,17 +1,18 @@
 """Requests about hosts."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from innkeeper_controller import lifecycle, operations
-from innkeeper_controller.cluster import UNFINISHED
-from innkeeper_controller.records import Host, HostState, OperationError, OperationStatus, VmRecord
+from innkeeper_controller import operations
+from innkeeper_controller.records import Host, HostState
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Nothing, Request, Who
 from innkeeper_controller.requests.views import HostDetail, HostView, host_detail, host_view
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_hostagent.protocol.join import JoinToken, digest
 from innkeeper_hostagent.protocol.keys import Secret
-from innkeeper_plugins.vocabulary import HostId, Value, VmState
+from innkeeper_plugins.vocabulary import HostId, Value, VmId
 
 _replace = msgspec.structs.replace
 
@@ -117,48 +118,58 @@ def delete(turn: Turn, params: DeleteHost) -> Nothing:
     """Forget the host and revoke its key."""
     host = find.host(turn.cluster, params.host)
     vm_ids = sorted(turn.cluster.vms_on.get(host.host_id, ()))
-    if vm_ids and not params.force:
-        shown = ", ".join(map(str, vm_ids[:8])) + (", ..." if len(vm_ids) > 8 else "")  # noqa: PLR2004 - fits a line
+    if not params.force:
+        _check_empty(turn, host, vm_ids)
+    elif vm_ids and host.connected:
         raise RefusalError(
             "in_use",
-            f"Host {host.name} has VMs ({shown}); drain it first (`inn host drain {host.name}`), or, if the machine "
-            "is dead for certain, use --force: its VMs become FAILED and can be started elsewhere.",
+            f"Host {host.name} is connected, so its machine is not dead, and its {len(vm_ids)} VMs may run; drain it "
+            f"(`inn host drain {host.name}`), or stop its agent and its guests first.",
         )
-    for vm_id in vm_ids:
-        _bereave(turn, turn.cluster.vms[vm_id], host)
     for image in list(turn.cluster.images.values()):
         if image.home == host.host_id:
             turn.put(_replace(image, home=None))
     turn.drop(host)
     turn.event("host.deleted", f"host:{host.host_id}", name=host.name, force=params.force)
+    operations.on_host_deleted(turn, host)
+    for vm_id in vm_ids:
+        _bereave(turn, vm_id)
     return Nothing()
 
 
-def _bereave(turn: Turn, vm: VmRecord, host: Host) -> None:
-    """Make a VM FAILED whose host is gone for good; its operation, if any, has failed."""
-    running = turn.cluster.operations.get(vm.operation_id) if vm.operation_id else None
-    state = vm.state
-    if running is not None and running.status in UNFINISHED:
-        error = OperationError(code="host_gone", message=f"Host {host.name} was deleted by force.", host=host.name)
-        turn.put(_replace(running, status=OperationStatus.FAILED, ended_at_s=turn.now_s, error=error))
-        state = VmState.UNKNOWN
-    state = lifecycle.move(state, "host_gone") if state is not VmState.FAILED else state
-    turn.put(
-        _replace(
-            vm,
-            state=state,
-            host_id=None,
-            destination_id=None,
-            operation_id=None,
-            last_operation_id=vm.operation_id or vm.last_operation_id,
-            sealed=(),
-            sealed_on=None,
-            saved=False,
-            since_s=turn.now_s,
-            error=f"Its host {host.name} was deleted by force; `inn vm recover {vm.vm_id} --retry` starts it anew.",
+def _check_empty(turn: Turn, host: Host, vm_ids: list[VmId]) -> None:
+    if vm_ids:
+        raise RefusalError(
+            "in_use",
+            f"Host {host.name} has VMs ({_few(vm_ids)}); drain it first (`inn host drain {host.name}`), resume "
+            "elsewhere or terminate those that are STOPPED or UNDEPLOYED, or, if the machine is dead for certain, "
+            "use --force: its VMs become FAILED and can be started elsewhere.",
         )
-    )
-    operations.tell_state(turn, vm, state)
+    others = [each for each in turn.cluster.hosts.values() if each.host_id != host.host_id]
+    kept = {digest for each in others for digest in each.advertisement.images}
+    only = [each for each in turn.cluster.images.values() if each.home == host.host_id and each.sha256 not in kept]
+    if only:
+        raise RefusalError(
+            "in_use",
+            f"Host {host.name} has the only copy of images ({_few([each.name for each in only])}); delete them first, "
+            "or use --force: they are lost then.",
+        )
+
+
+def _few(names: Sequence[object]) -> str:
+    """Return the first of the names, as many as fit a line."""
+    return ", ".join(map(str, names[:8])) + (", ..." if len(names) > 8 else "")  # noqa: PLR2004 - fits a line
+
+
+def _bereave(turn: Turn, vm_id: VmId) -> None:
+    """Let a VM at rest be without the host; one that is busy follows when its operation has ended."""
+    vm = turn.cluster.vms.get(vm_id)
+    if vm is None or vm.operation_id is not None:
+        return
+    left = operations.without_deleted_hosts(turn, vm)
+    if left != vm:
+        turn.put(left)
+        operations.tell_state(turn, vm, left.state)
 
 
 REQUESTS = (
