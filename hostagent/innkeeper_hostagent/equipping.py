@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 
 from innkeeper_hostagent import bases
 from innkeeper_hostagent.addresses import parse_networks
-from innkeeper_hostagent.cache import Cache, Caches
+from innkeeper_hostagent.cache import Cache
+from innkeeper_hostagent.caches import Caches
 from innkeeper_hostagent.config import Config, ConfigError
 from innkeeper_hostagent.downloads import Terms
 from innkeeper_hostagent.drivers import Drivers

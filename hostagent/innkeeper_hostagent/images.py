@@ -14,7 +14,8 @@ from typing import Final
 
 from innkeeper_hostagent import downloads, sources
 from innkeeper_hostagent.acts import Act
-from innkeeper_hostagent.cache import Cache, Caches, Manifest, manifest_of
+from innkeeper_hostagent.cache import Cache, Manifest, manifest_of
+from innkeeper_hostagent.caches import Caches
 from innkeeper_hostagent.downloads import Terms
 from innkeeper_hostagent.fetching import Fetcher
 from innkeeper_plugins.errors import DriverError

@@ -14,7 +14,7 @@ import structlog
 
 from innkeeper_hostagent import calls, scripts
 from innkeeper_hostagent.acts import Act
-from innkeeper_hostagent.cache import Caches
+from innkeeper_hostagent.caches import Caches
 from innkeeper_hostagent.config import LimitsConfig
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.effects import CancelStep, RunStep

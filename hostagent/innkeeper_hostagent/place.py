@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from innkeeper_hostagent.cache import Caches
+from innkeeper_hostagent.caches import Caches
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.vocabulary import Digest, Disk, Vm
 

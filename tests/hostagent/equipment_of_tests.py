@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 
 from innkeeper_hostagent.acts import Act
-from innkeeper_hostagent.cache import Cache, Caches
+from innkeeper_hostagent.cache import Cache
+from innkeeper_hostagent.caches import Caches
 from innkeeper_hostagent.downloads import Terms
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.effects import RunStep

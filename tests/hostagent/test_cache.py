@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from innkeeper_hostagent.cache import Cache, Caches, Manifest
+from innkeeper_hostagent.cache import Cache, Manifest
+from innkeeper_hostagent.caches import Caches
 from innkeeper_hostagent.protocol.bulk import beside_of
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.vocabulary import Digest, DiskFormat
