@@ -149,7 +149,7 @@ def _tell(inn: Invocation, line: LiveLine, vm: Json, told: str) -> str:
 
 def came_to(vm: Json) -> str:
     """Return what became of a VM that was followed: its state, and for a failure all that is known of it."""
-    where = f" on {vm['host']}" if vm.get("host") else ""
+    where = f" on {vm['host']}" if vm.get("host") and vm["state"] != "DONE" else ""
     if vm["state"] != "FAILED":
         return f"is {vm['state']}{where}."
     last = vm.get("last_operation") or {}

@@ -98,7 +98,11 @@ def _run(invocation: Invocation, arguments: Sequence[str] | None) -> int:
 
 def _usage(error: click.ClickException) -> str:
     """Return what is wrong with the command line, how it is used, and where there is more."""
-    lines = [f"error: {error.format_message()}"]
+    message = error.format_message()
+    if message.startswith("Usage: "):
+        # A group without a verb gets its whole help.
+        return message
+    lines = [f"error: {message}"]
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         lines += [f"  {context.get_usage()}", f"  `{context.command_path} --help` says more."]

@@ -95,6 +95,8 @@ class Handler(BaseHTTPRequestHandler):
     """Hands every request to the fake, and says what it answers."""
 
     protocol_version = "HTTP/1.1"
+    #: Head and body of an answer are two packets, of which the second would wait for 40 ms.
+    disable_nagle_algorithm = True
 
     def log_message(self, *args):
         pass

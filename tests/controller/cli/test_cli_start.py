@@ -96,3 +96,11 @@ def test_help_says_how_to_begin_and_what_exit_codes_mean(run):
     assert ran.code == 0
     assert "inn vm submit FILE --wait" in ran.out
     assert "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 controller unreachable" in ran.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("vm",), ("host",)])
+def test_a_group_without_a_verb_shows_its_help_and_is_a_usage_error(run, arguments):
+    ran = run(*arguments)
+
+    assert ran.code == 2
+    assert ran.err.startswith("Usage: inn")
