@@ -211,15 +211,23 @@ def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False) -> None:
     operations.start(turn, vm, OperationKind.TERMINATE, plan)
 
 
+def check_movable(turn: Turn, vm: VmRecord, *, live: bool) -> None:
+    """Refuse to move a VM that is busy or in no state to be moved.
+
+    Raises:
+        RefusalError: ``busy`` or ``wrong_state``.
+    """
+    operations.check_free(turn, vm)
+    operations.check_route(OperationKind.MIGRATE_LIVE if live else OperationKind.MIGRATE, vm.state)
+
+
 def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool) -> None:
     """Move the VM to another host.
 
     Raises:
         RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity`` or ``in_use``.
     """
-    kind = OperationKind.MIGRATE_LIVE if live else OperationKind.MIGRATE
-    operations.check_free(turn, vm)
-    operations.check_route(kind, vm.state)
+    check_movable(turn, vm, live=live)
     source = home_of(turn, vm)
     if source.host_id == target.host_id:
         raise RefusalError("bad_request", f"VM {vm.vm_id} is on {target.name} already; choose another host.")
@@ -231,6 +239,7 @@ def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool) -> None:
     plan = _planned(
         lambda: planner.migrate_live(vm, source, target, holders) if live else planner.migrate(vm, source, target)
     )
+    kind = OperationKind.MIGRATE_LIVE if live else OperationKind.MIGRATE
     operations.start(turn, vm, kind, plan, destination=target.host_id)
 
 

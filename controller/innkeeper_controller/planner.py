@@ -321,19 +321,25 @@ def after_leg(
         holders: ``{digest: who can serve it}`` for images; sealed files are served by the source.
 
     Raises:
-        CannotPlanError: an image is out of reach, or the destination is gone.
+        CannotPlanError: an image is out of reach, the destination is gone, or nobody knows what is to be moved.
     """
     source, target = hosts
     if kind is not OperationKind.MIGRATE or len(plan.legs) != 1 or plan.legs[0].host_id != source.host_id:
         return plan
     if target is None:
         raise CannotPlanError("The host that the VM was to go to was deleted meanwhile.")
+    if _has_seal(plan.legs[0]) and not any("files" in outcome.result for outcome in outcomes.values()):
+        raise CannotPlanError(f"Host {source.name} did not say which files the VM has; nothing of it is moved.")
     sealed = sealed_files(outcomes)
     if source.advertisement.holder is not None:
         holders = {**holders, **{file.sha256: (source.advertisement.holder,) for file in sealed}}
     count = sum(len(leg.steps) for leg in plan.legs)
     draft = Draft(vm, list(plan.legs), itertools.count(count))
     return _arrive(draft, vm, source, target, sealed, holders=holders, restart=origin is VmState.RUNNING)
+
+
+def _has_seal(leg: Leg) -> bool:
+    return any(isinstance(step, Seal) for step in leg.steps)
 
 
 def _arrive(

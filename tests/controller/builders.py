@@ -31,7 +31,7 @@ from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.settings import Settings
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_hostagent.protocol.messages import AgentMessage, ControllerMessage, LegEnded, LegStatus
-from innkeeper_plugins.steps import script_line
+from innkeeper_plugins.steps import Seal, Step, script_line
 from innkeeper_plugins.vocabulary import (
     Advertisement,
     Capacity,
@@ -264,6 +264,12 @@ def sealed_result(*files: SealedFile) -> dict[str, str]:
     return {"files": json.dumps([msgspec.to_builtins(each) for each in files])}
 
 
+def _found_out(operation: Operation, step: Step) -> dict[str, Any]:
+    if not isinstance(step, Seal):
+        return {}
+    return sealed_result(*((SEALED_DISK,) if operation.vm is not None and operation.vm.disks else ()))
+
+
 def leg_ended(
     operation: Operation,
     status: LegStatus = LegStatus.DONE,
@@ -274,10 +280,14 @@ def leg_ended(
     outcomes: dict[int, Outcome] | None = None,
     reason: str = "",
 ) -> LegEnded:
-    """Return the report that a leg has ended, by default the operation's present one, all its steps well."""
+    """Return the report that a leg has ended, by default the operation's present one, all its steps well.
+
+    A ``seal`` has found one disk where the VM has any.
+    """
     number = operation.leg if leg is None else leg
     steps = operation.plan.legs[number].steps if number < len(operation.plan.legs) else ()
-    well = {step.step_id: Outcome(ok=True, result=(results or {}).get(step.step_id, {})) for step in steps}
+    found = {step.step_id: _found_out(operation, step) for step in steps} | (results or {})
+    well = {step.step_id: Outcome(ok=True, result=found[step.step_id]) for step in steps}
     return LegEnded(
         operation_id=operation.operation_id,
         leg=number,

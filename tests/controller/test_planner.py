@@ -293,6 +293,15 @@ def test_files_that_every_host_sees_are_not_sealed(kind, state, expected):
     assert script(planner.at_home(OperationKind(kind), vm, shared_host(1), PlanOptions())) == expected
 
 
+def test_nothing_is_moved_where_the_host_does_not_say_what_there_is():
+    """The next leg would delete all that the VM has."""
+    vm = the_vm(VmState.POWEROFF)
+
+    with pytest.raises(CannotPlanError) as refused:
+        after(planner.migrate(vm, a_host(1), a_host(2)), vm, a_host(2), VmState.POWEROFF)
+    assert str(refused.value) == "Host h1 did not say which files the VM has; nothing of it is moved."
+
+
 def after(plan, vm, target, origin, *, source=None, result=None, kind=OperationKind.MIGRATE):
     """Return the plan after its first leg, whose last step found ``result`` out."""
     last = plan.legs[0].steps[-1].step_id

@@ -190,6 +190,7 @@ def deploy(turn: Turn, params: DeployVm) -> Acted:
 def migrate(turn: Turn, params: MigrateVm) -> Acted:
     """Move the VM to another host."""
     vm = find.vm(turn, params.vm_id)
+    actions.check_movable(turn, vm, live=params.live)
     target = find.host(turn.cluster, params.host) if params.host else scheduler.choose_target(turn, vm)
     actions.migrate(turn, vm, target, live=params.live)
     return acted(turn, vm)
