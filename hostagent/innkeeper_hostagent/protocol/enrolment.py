@@ -84,6 +84,7 @@ class _Asking:
             max_message_bytes=MAX_FRAME_BYTES,
             high_water_mark=_HIGH_WATER_MARK,
         )
+        sockets.dial(self._socket, token.endpoint)
         self._pump = sockets.Pump(self._socket, loop, self._on_parts)
 
     async def answer(self) -> ControllerMessage:

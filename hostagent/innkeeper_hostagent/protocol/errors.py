@@ -49,4 +49,4 @@ class UnsuitableLibraryError(ProtocolError):
 
 
 class EndpointError(ProtocolError):
-    """The address to listen on cannot be used; the operator must act. Nothing listens."""
+    """The address to listen on or to dial cannot be used; the operator must act. Nothing listens or dials there."""

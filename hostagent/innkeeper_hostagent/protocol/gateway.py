@@ -166,13 +166,15 @@ class Gateway:
         self._zap_pump = sockets.Pump(self._zap, self._loop, self._on_zap_request)
 
     def _on_zap_request(self, parts: list[zmq.Frame]) -> None:
-        reply = zap.answer([part.bytes for part in parts], _DOMAIN, self._verdict_of)
-        if reply is not None and self._zap is not None:
-            self._zap.send_multipart(reply)
-
-    def _verdict_of(self, public_key: str) -> zap.Verdict:
-        admitted = self._switchboard.admits(public_key, self._loop.time())
-        return zap.Verdict.ADMITTED if admitted else zap.Verdict.LATER
+        assert self._zap is not None, "asked after close"
+        request = [part.bytes for part in parts]
+        public_key = zap.key_in(request, _DOMAIN)
+        if public_key is None:
+            zap.answer(self._zap, request, zap.Verdict.REFUSED)
+        elif self._switchboard.admits(public_key, self._loop.time()):
+            zap.answer(self._zap, request, zap.Verdict.ADMITTED)
+        else:
+            zap.answer(self._zap, request, zap.Verdict.LATER)
 
     def _on_parts(self, parts: list[zmq.Frame]) -> None:
         route = parts[0].bytes

@@ -117,6 +117,7 @@ class Link:
         """Dial, now and whenever the session ends, until ``close``.
 
         Raises:
+            EndpointError: the controller's endpoint is none.
             UnsuitableLibraryError: ZeroMQ is too old.
         """
         self._context = self._context or sockets.new_context()
@@ -167,6 +168,7 @@ class Link:
             max_message_bytes=MAX_FRAME_BYTES,
             high_water_mark=_HIGH_WATER_MARK,
         )
+        sockets.dial(self._socket, self._endpoint)
         self._pump = sockets.Pump(self._socket, self._loop, self._on_parts)
         self._session.send(wire.encode(self._hello()), self._loop.time())
         self._flush()

@@ -97,7 +97,7 @@ def dialling_socket(
     max_message_bytes: int,
     high_water_mark: int,
 ) -> Socket:
-    """Return a DEALER socket that dials the endpoint, again and again, and speaks only to the owner of the key."""
+    """Return a DEALER socket that will speak only to the owner of the key at that endpoint; it does not dial yet."""
     socket = context.socket(zmq.DEALER)
     _limit(socket, endpoint, max_message_bytes, high_water_mark)
     socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
@@ -108,7 +108,6 @@ def dialling_socket(
         socket.curve_serverkey = server_public_key.encode()
         socket.curve_publickey = keys.public.encode()
         socket.curve_secretkey = keys.secret.reveal().encode()
-    socket.connect(endpoint)
     return socket
 
 
@@ -123,6 +122,18 @@ def listen(socket: Socket, endpoint: str) -> str:
     except zmq.ZMQError as error:
         raise EndpointError(f"cannot listen on {endpoint}: {error.strerror}") from error
     return socket.get_string(zmq.LAST_ENDPOINT)
+
+
+def dial(socket: Socket, endpoint: str) -> None:
+    """Make the socket dial, again and again, until it is closed.
+
+    Raises:
+        EndpointError: it is no endpoint.
+    """
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise EndpointError(f"{endpoint} cannot be dialled: {error.strerror}") from error
 
 
 def _limit(socket: Socket, endpoint: str, max_message_bytes: int, high_water_mark: int) -> None:

@@ -3,7 +3,7 @@
 A connection's user id is the CURVE key that libzmq has checked, and every message that came over it bears that id.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -23,7 +23,7 @@ class Verdict(Enum):
     """What to tell libzmq of a key: status code and text."""
 
     ADMITTED = (b"200", b"OK")
-    #: libzmq closes the connection without a word, and a dialler tries again by itself.
+    #: libzmq says nothing to the peer, whose dialler tries again by itself once its handshake has timed out.
     LATER = (b"300", b"not now")
     #: libzmq says so to the peer, which then gives up.
     REFUSED = (b"400", b"not known here")
@@ -41,26 +41,26 @@ def handler_socket(context: Context) -> Socket:
     return socket
 
 
-def answer(request: Sequence[bytes], domain: bytes, verdict_of: Callable[[str], Verdict]) -> list[bytes] | None:
-    """Return the answer to libzmq's question; None where the question is none.
+def key_in(request: Sequence[bytes], domain: bytes) -> str | None:
+    """Return the key, as Z85 text, that wants to come in to the domain; None where nobody may.
 
     Args:
         request: The parts that came on the handler's socket.
         domain: The only domain that anybody is let in to.
-        verdict_of: Says of the Z85 text of a key whether it may come in.
     """
     if len(request) != _REQUEST_PARTS or request[2] != _VERSION:
         return None
     asked_domain, mechanism, key = request[4], request[7], request[8]
     if asked_domain != domain or mechanism != b"CURVE" or len(key) != _KEY_BYTES:
-        return _reply(request, Verdict.REFUSED, b"")
-    user_id = z85.encode(key)
-    return _reply(request, verdict_of(user_id.decode("ascii")), user_id)
+        return None
+    return z85.encode(key).decode("ascii")
 
 
-def _reply(request: Sequence[bytes], verdict: Verdict, user_id: bytes) -> list[bytes]:
+def answer(handler: Socket, request: Sequence[bytes], verdict: Verdict) -> None:
+    """Tell libzmq whether the one who asked may come in; its user id is then the key."""
     status, text = verdict.value
-    return [*request[:2], _VERSION, request[3], status, text, user_id, b""]
+    user_id = z85.encode(request[-1]) if verdict is Verdict.ADMITTED else b""
+    handler.send_multipart([*request[:2], _VERSION, request[3], status, text, user_id, b""])
 
 
 def user_id_of(frame: zmq.Frame) -> str:

@@ -57,6 +57,7 @@ class Intruder:
             max_message_bytes=-1,
             high_water_mark=1000,
         )
+        sockets.dial(self.socket, endpoint)
         self.session = frames.session_id(os.urandom(8), 1)
 
     def say(self, message, *, kind=frames.Kind.RELIABLE, sequence=1, acknowledged=0):

@@ -22,6 +22,7 @@ from innkeeper_hostagent.protocol.bulk.partial import Partial
 from innkeeper_hostagent.protocol.bulk.shelf import beside_of, save
 from innkeeper_hostagent.protocol.bulk.source import Source
 from innkeeper_hostagent.protocol.bulk.verifier import Arrival, Finished, Verifier
+from innkeeper_hostagent.protocol.errors import EndpointError
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_hostagent.protocol.pace import Allowance
 from innkeeper_plugins.errors import DriverError
@@ -105,7 +106,7 @@ def fetch(
 def _opened(context: sockets.Context, holders: Sequence[Holder], keys: KeyPair, digest: Digest) -> list[Source]:
     try:
         return open_sources(context, holders, keys, digest, time.monotonic())
-    except ValueError as error:
+    except EndpointError as error:
         raise DriverError(str(error), code="unreachable") from error
 
 
@@ -143,9 +144,10 @@ class _Fetch:
 
     def _described(self) -> tuple[Source, Manifest]:
         """Return the first manifest that a holder has told completely, and who told it."""
-        for source in self._holders.live():
-            source.ask_part(self._holders.now_s)
         while True:
+            for source in self._holders.there():
+                if not source.owed:
+                    source.ask_part(self._holders.now_s)
             for source in self._holders.wait():
                 manifest = self._hear_descriptions(source)
                 if manifest is not None:
@@ -218,7 +220,7 @@ class _Fetch:
 
     def _asked_next(self) -> Source | None:
         """Return the holder that owes least, if it can take one more request."""
-        least = min(self._holders.live(), key=lambda source: len(source.owed), default=None)
+        least = min(self._holders.there(), key=lambda source: len(source.owed), default=None)
         return least if least is not None and len(least.owed) < _MAX_OWED else None
 
     def _may_ask(self) -> bool:

@@ -3,6 +3,7 @@
 What they are asked for, and whether it is right, is not its business.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -38,7 +39,7 @@ class Holders:
 
         Args:
             sources: Whom there is.
-            wake: A descriptor that ends a wait as well.
+            wake: An eventfd that ends a wait as well.
             timeout_s: How long to wait while nothing moves.
             cancelled: Whether to stop.
         """
@@ -50,13 +51,19 @@ class Holders:
         self._cancelled = cancelled
         self._moved_s = self.now_s
         self._poller = zmq.Poller()
+        self._wake = wake
         self._poller.register(wake, zmq.POLLIN)
         for source in sources:
             self._poller.register(source.socket, zmq.POLLIN)
+            self._poller.register(source.monitor, zmq.POLLIN)
 
     def live(self) -> list[Source]:
-        """Return those that can be asked."""
+        """Return those that are still wanted."""
         return [source for source in self._sources if source.is_live]
+
+    def there(self) -> list[Source]:
+        """Return those that can be asked now."""
+        return [source for source in self._sources if source.can_be_asked]
 
     def moved(self) -> None:
         """Note that the fetch gets on."""
@@ -77,7 +84,11 @@ class Holders:
             self._nobody_left(author)
         ready = dict(self._poller.poll(_TICK_MS))
         self.now_s = time.monotonic()
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
         self.check_cancelled()
+        for source in self.live():
+            self.returned += source.notice()
         self._lose_patience()
         return [source for source in self.live() if source.socket in ready]
 
@@ -133,7 +144,7 @@ class Holders:
         if self.now_s - self._moved_s > self._timeout_s:
             raise DriverError(self._reports(f"nothing came in {self._timeout_s:g} s"), code="unreachable")
         for source in self.live():
-            if source.owed and self.now_s - source.heard_s > _STALL_S and len(self.live()) > 1:
+            if source.owed and self.now_s - source.heard_s > _STALL_S and len(self.there()) > 1:
                 self.drop(source, f"{source.words} in {_STALL_S:g} s")
             else:
                 source.ask_again(self.now_s)
@@ -154,20 +165,19 @@ def open_sources(
     """Dial every holder.
 
     Raises:
-        ValueError: an endpoint or key is none; the sockets are closed with the context.
+        EndpointError: an endpoint is none; the sockets are closed with the context.
     """
     sources = []
     for holder in dict.fromkeys(holders):
-        try:
-            socket = sockets.dialling_socket(
-                context,
-                holder.endpoint,
-                keys,
-                server_public_key=holder.public_key,
-                max_message_bytes=MAX_PART_BYTES,
-                high_water_mark=_HIGH_WATER_MARK,
-            )
-        except zmq.ZMQError as error:
-            raise ValueError(f"{holder.endpoint} cannot be dialled: {error.strerror}") from error
-        sources.append(Source(holder, digest, socket, now_s))
+        socket = sockets.dialling_socket(
+            context,
+            holder.endpoint,
+            keys,
+            server_public_key=holder.public_key,
+            max_message_bytes=MAX_PART_BYTES,
+            high_water_mark=_HIGH_WATER_MARK,
+        )
+        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        sockets.dial(socket, holder.endpoint)
+        sources.append(Source(holder, digest, socket, monitor, now_s))
     return sources

@@ -27,6 +27,7 @@ from innkeeper_hostagent.protocol.bulk.messages import (
     NotServed,
 )
 from innkeeper_hostagent.protocol.bulk.shelf import Book, Opener, Shelf
+from innkeeper_hostagent.protocol.bulk.waiting import WaitingRoom
 from innkeeper_hostagent.protocol.errors import BadMessageError
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_plugins.vocabulary import Digest
@@ -60,10 +61,12 @@ class BulkServer:
             UnsuitableLibraryError: ZeroMQ is too old.
         """
         self.public_key = keys.public
-        #: ``chunks``, ``data_bytes`` that went out; ``not_admitted``, ``not_served``, ``malformed``, ``congested``.
+        #: ``chunks``, ``data_bytes`` that went out; ``not_admitted``, ``not_served``, ``turned_away``, ``malformed``...
         self.counters: Counter[str] = Counter()
         self._admissions = Admissions()
+        self._waiting = WaitingRoom()
         self._shelf = Shelf(open_digest)
+        self._is_closing = False
         self._is_inproc = endpoint.startswith("inproc://")
         with ExitStack() as undo:
             if context is None or not self._is_inproc:
@@ -72,8 +75,8 @@ class BulkServer:
             self._zap = self._closing(undo, zap.handler_socket(context)) if not self._is_inproc else None
             self._socket = self._closing(undo, self._made_socket(context, endpoint, keys))
             self.endpoint = sockets.listen(self._socket, endpoint)
-            self._stop = os.eventfd(0, os.EFD_CLOEXEC)
-            undo.callback(os.close, self._stop)
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC)
+            undo.callback(os.close, self._wake)
             self._undo = undo.pop_all()
         self._thread: threading.Thread | None = threading.Thread(target=self._run, name="innkeeper-bulk", daemon=True)
         self._thread.start()
@@ -82,11 +85,14 @@ class BulkServer:
         """Let the key fetch these digests for a while, from now on; from any thread."""
         until_s = time.monotonic() + expires_in_s
         self._admissions.admit(public_key, [Digest(digest) for digest in digests], until_s)
+        if self._thread is not None:
+            os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
         """Serve nobody any more. Twice is fine."""
         if self._thread is not None:
-            os.eventfd_write(self._stop, 1)
+            self._is_closing = True
+            os.eventfd_write(self._wake, 1)
             self._thread.join()
             self._thread = None
             self._shelf.close()
@@ -110,31 +116,34 @@ class BulkServer:
 
     def _run(self) -> None:
         poller = zmq.Poller()
-        poller.register(self._stop, zmq.POLLIN)
+        poller.register(self._wake, zmq.POLLIN)
         poller.register(self._socket, zmq.POLLIN)
         if self._zap is not None:
             poller.register(self._zap, zmq.POLLIN)
-        while True:
+        while not self._is_closing:
             ready = dict(poller.poll(_TIDY_MS))
-            if self._stop in ready:
-                return
-            if self._zap is not None and self._zap in ready:
-                self._on_zap_request(self._zap)
+            if self._wake in ready:
+                os.eventfd_read(self._wake)
+            if self._zap is not None:
+                self._look_after_the_door(self._zap, is_asked=self._zap in ready)
             if self._socket in ready:
                 self._on_requests()
             self._shelf.tidy(time.monotonic())
 
-    def _on_zap_request(self, handler: sockets.Socket) -> None:
-        reply = zap.answer(handler.recv_multipart(), _DOMAIN, self._verdict_of)
-        if reply is not None:
-            handler.send_multipart(reply)
-
-    def _verdict_of(self, public_key: str) -> zap.Verdict:
-        if self._admissions.is_known(public_key, time.monotonic()):
-            return zap.Verdict.ADMITTED
-        # The word of the controller may still be on its way; the one who fetches dials again by itself.
-        self.counters["not_admitted"] += 1
-        return zap.Verdict.LATER
+    def _look_after_the_door(self, handler: sockets.Socket, *, is_asked: bool) -> None:
+        now_s = time.monotonic()
+        if is_asked:
+            request = handler.recv_multipart()
+            public_key = zap.key_in(request, _DOMAIN)
+            if public_key is None:
+                zap.answer(handler, request, zap.Verdict.REFUSED)
+            else:
+                self._waiting.enter(request, public_key, now_s)
+        for welcome in self._waiting.admitted(lambda public_key: self._admissions.is_known(public_key, now_s)):
+            zap.answer(handler, welcome, zap.Verdict.ADMITTED)
+        for late in self._waiting.given_up(now_s):
+            self.counters["turned_away"] += 1
+            zap.answer(handler, late, zap.Verdict.LATER)
 
     def _on_requests(self) -> None:
         for _ in range(_BATCH):

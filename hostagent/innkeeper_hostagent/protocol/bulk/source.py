@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from innkeeper_hostagent.protocol import sockets, wire
 from innkeeper_hostagent.protocol.bulk.messages import (
@@ -21,6 +22,7 @@ from innkeeper_plugins.vocabulary import Digest, Holder
 #: twice as long each time: the holder may have restarted, or a slow network may need that long for one chunk.
 _ASK_AGAIN_S: Final = 1.0
 _MAX_ASK_AGAIN_S: Final = 30.0
+_HANGS_UP: Final = "it hangs up: it has another key, or has not been told yet to let this host in"
 #: A holder that is not ready says so; this long it is left alone.
 _NOT_READY_S: Final = 0.1
 
@@ -32,6 +34,8 @@ class Source:
     holder: Holder
     digest: Digest
     socket: sockets.Socket
+    #: Tells of the socket's connections.
+    monitor: sockets.Socket
     #: When it was last heard, or first asked; seconds on the clock of the fetch.
     heard_s: float
     #: What it has been asked for: the request by chunk index, -1 for the manifest.
@@ -39,9 +43,10 @@ class Source:
     #: The parts of the manifest that it has told.
     parts: list[Description] = field(default_factory=list)
     #: What it has said last, where that was no bytes.
-    words: str = "no answer"
+    words: str = "no connection: it is down, or has not been told yet to let this host in"
     #: Why it is not asked any more; empty while it is.
     problem: str = ""
+    is_connected: bool = False
     #: Whether it has told or served what cannot be true.
     has_lied: bool = False
     #: It is out only because it contradicts the manifest of this other holder, which may be the liar.
@@ -51,8 +56,26 @@ class Source:
 
     @property
     def is_live(self) -> bool:
-        """Whether it may be asked."""
+        """Whether it is wanted at all."""
         return not self.problem
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether it is wanted and there."""
+        return self.is_connected and not self.problem
+
+    def notice(self) -> list[int]:
+        """Note whether it has come or gone; return the chunks that it owed when it went."""
+        owed: list[int] = []
+        while self.monitor.poll(0):
+            event = recv_monitor_message(self.monitor)["event"]
+            if event == zmq.EVENT_DISCONNECTED:
+                self.words = "the connection broke" if self.is_connected else _HANGS_UP
+                owed += self.forget()
+            else:
+                self.words = "no answer"
+            self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        return owed
 
     def ask_part(self, now_s: float) -> None:
         """Ask for the next part of the manifest."""
