@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,11 +36,13 @@ def real_host(host: Fleet) -> Iterator[Path]:
     """Add a host with QEMU of its own and give the directory of its datastore."""
     directory = host.directory / "host"
     directory.mkdir()
+    # libvirt's sockets lie in it, so its path has to be short.
+    qemu_root = tempfile.mkdtemp(prefix="ib-", dir="/tmp")
     (directory / "agent.toml").write_text(
         f'state_dir = "{directory}/state"\nhypervisors = ["libvirt"]\n'
         f'[datastores.default]\npath = "{directory}/datastore"\n'
         f'[bulk]\nlisten = "tcp://127.0.0.1:{_free_port()}"\n'
-        f'[drivers.libvirt]\nuri = "qemu:///embed?root={directory}/qemu"\n'
+        f'[drivers.libvirt]\nuri = "qemu:///embed?root={qemu_root}"\n'
     )
     command = str(Path(sys.executable).with_name("inn-agent"))
     options = ["--config", str(directory / "agent.toml")]
@@ -53,12 +56,14 @@ def real_host(host: Fleet) -> Iterator[Path]:
     finally:
         agent.terminate()
         agent.wait(timeout=30)
+        shutil.rmtree(qemu_root)
 
 
 def add_images(host: Fleet, files: guest.Guest) -> None:
     """Upload and import what the guest boots from."""
     for name, path in (("disk", files.disk), ("kernel", files.kernel), ("initrd", files.initrd)):
-        uploaded = host.client.upload(path)
+        with path.open("rb") as file:
+            uploaded = host.client.upload(file, path.stat().st_size)
         image = host.client.call(
             "image.add",
             name=name,

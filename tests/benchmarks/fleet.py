@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,21 @@ class Fleet:
         assert agents.stdout is not None
         if agents.stdout.readline() != "ready\n":
             raise RuntimeError(Path(log.name).read_text()[-4000:])
+
+    def agents_fsyncs(self) -> int:
+        """Return how many times the first process of agents has made a file durable so far."""
+        agents = self._agents[0]
+        assert agents.stdin is not None
+        assert agents.stdout is not None
+        agents.stdin.write("\n")
+        agents.stdin.flush()
+        return int(agents.stdout.readline())
+
+    def commits(self) -> int:
+        """Return how many times the controller has committed so far, each with one fsync."""
+        text = urllib.request.urlopen(f"{self.endpoint}/metrics").read().decode()  # noqa: S310 - our own controller
+        (line,) = (line for line in text.splitlines() if line.startswith("innkeeper_store_commit_seconds_count"))
+        return int(float(line.rsplit(" ", 1)[1]))
 
     def close(self) -> None:
         """End everything and remove the journals."""

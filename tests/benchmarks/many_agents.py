@@ -1,13 +1,15 @@
 """Runs many agents with simulated drivers in one process: ``many_agents.py DIRECTORY``.
 
-Reads ``DIRECTORY/tokens.json``, ``{host name: join token}``; joins each, prints ``ready`` and runs until it is told
-to end by closing its standard input.
+Reads ``DIRECTORY/tokens.json``, ``{host name: join token}``; joins each, prints ``ready`` and runs until its standard
+input ends. To each line on it, it answers with how many times it has made a file durable so far.
 """
 
 import asyncio
 import json
 import logging
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -23,6 +25,23 @@ from innkeeper_plugins.vocabulary import Capacity
 
 CAPACITY = Capacity(cpu_cores=64.0, memory_mib=262_144)
 JOIN_TIMEOUT_S = 60.0
+
+
+_fsyncs = 0
+
+
+def counted(sync: Callable[[int], None]) -> Callable[[int], None]:
+    """Return the function, its calls counted."""
+
+    def count(descriptor: int) -> None:
+        global _fsyncs  # noqa: PLW0603 - one count for the process
+        _fsyncs += 1
+        sync(descriptor)
+
+    return count
+
+
+os.fsync, os.fdatasync = counted(os.fsync), counted(os.fdatasync)  # type: ignore[assignment]  # the same but counted
 
 
 def config_of(directory: Path) -> Config:
@@ -66,7 +85,9 @@ async def run(directory: Path) -> None:
         agent.start()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    await loop.run_in_executor(None, sys.stdin.read)
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        sys.stdout.write(f"{_fsyncs}\n")
+        sys.stdout.flush()
     await asyncio.gather(*(agent.stop() for agent in agents))
 
 
