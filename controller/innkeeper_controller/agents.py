@@ -195,7 +195,9 @@ def _observe_stranger(turn: Turn, host: Host, guest: Observation, vm: VmRecord |
 
 def on_images_changed(turn: Turn, host: Host, message: ImagesChanged) -> None:
     """Note which images the host holds now."""
-    turn.put(with_images(host, added=message.added, removed=message.removed))
+    changed = with_images(host, added=message.added, removed=message.removed)
+    if changed != host:
+        turn.put(changed)
 
 
 def on_goodbye(turn: Turn, host: Host, message: Goodbye) -> None:
