@@ -110,7 +110,7 @@ class Fleet:
 
     def commits(self) -> int:
         """Return how many times the controller has committed so far, each with one fsync."""
-        text = urllib.request.urlopen(f"{self.endpoint}/metrics").read().decode()  # noqa: S310 - our own controller
+        text = urllib.request.urlopen(f"{self.endpoint}/metrics").read().decode()
         (line,) = (line for line in text.splitlines() if line.startswith("innkeeper_store_commit_seconds_count"))
         return int(float(line.rsplit(" ", 1)[1]))
 

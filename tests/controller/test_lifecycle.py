@@ -16,9 +16,7 @@ VM_KINDS = tuple(ROUTES)
 
 
 def every_route():
-    return [
-        (kind, origin, way) for kind, ways in ROUTES.items() for way in ways for origin in sorted(way.origins)
-    ]
+    return [(kind, origin, way) for kind, ways in ROUTES.items() for way in ways for origin in sorted(way.origins)]
 
 
 def test_every_kind_of_operation_on_a_vm_has_a_route():
@@ -97,7 +95,7 @@ def test_every_state_can_be_reached_and_every_state_but_done_can_be_left():
 
 
 def test_an_observation_never_ends_a_vm():
-    for (_, _), state in CORRECTIONS.items():
+    for state in CORRECTIONS.values():
         assert state in {VmState.RUNNING, VmState.POWEROFF}
 
 
