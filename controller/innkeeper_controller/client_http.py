@@ -276,7 +276,8 @@ def decode_answer(status: int, kind: str, content: bytes) -> Json:
 
 def parse_events(lines: Iterable[bytes]) -> Iterator[tuple[str, str, Json]]:
     """Give ``(id, name, decoded data)`` of each server-sent event; comments and empty ones are passed over."""
-    number, name, data = "", "", []
+    number, name = "", ""
+    data: list[str] = []
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
