@@ -40,7 +40,8 @@ def open_engine(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(parsed)
-        return create_engine(parsed, pool_size=2, max_overflow=2)
+        # Whatever the server's default is: an acknowledged commit is on its disk.
+        return create_engine(parsed, connect_args={"options": "-c synchronous_commit=on"})
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
             f"the database URL {url.partition(':')[0]}:... cannot be used: {error};"
@@ -125,4 +126,6 @@ def _lock_server(engine: Engine) -> Connection:
     if not connection.execute(text(f"SELECT pg_try_advisory_lock({_ADVISORY_LOCK})")).scalar():
         connection.close()
         raise DatabaseInUseError(f"another controller works on {engine.url.render_as_string()}; stop it first")
+    # Out of the pool, so that closing it ends the session and with it the lock.
+    connection.detach()
     return connection

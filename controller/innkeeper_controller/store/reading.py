@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from innkeeper_controller.cluster import Cluster, Key
 from innkeeper_controller.records import Event, Operation, Record, VmRecord
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 #: Readers at once; more wait in the threads' own queue.
 _THREADS = 2
+
+#: Everything that a transaction reads is of the moment of its first read.
+_SNAPSHOT: Final = {"isolation_level": "REPEATABLE READ"}
 
 
 class Reading:
@@ -80,7 +83,13 @@ class Reading:
 
 def differences(engine: Engine, live: Cluster | None) -> tuple[int, list[str]]:
     """Do as ``Reading.differences`` does, here and now."""
-    with engine.connect() as connection:
+    with _one_view(engine) as connection:
         told = replay(connection)
         found = table_differences(connection, told)
     return len(told.records), found + (memory_differences(told, live) if live is not None else [])
+
+
+def _one_view(engine: Engine) -> Connection:
+    """Return a connection that sees one moment; SQLite's always do."""
+    connection = engine.connect()
+    return connection if engine.dialect.name == "sqlite" else connection.execution_options(**_SNAPSHOT)
