@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from innkeeper_hostagent.protocol.bulk import BulkServer
 from sqlalchemy import Engine, insert
 
 from innkeeper_controller.api.server import HttpServer
@@ -37,6 +36,7 @@ from innkeeper_controller.turn import Turn
 from innkeeper_controller.upload_cleanup import UploadCleanup
 from innkeeper_controller.uploads import Spool
 from innkeeper_hostagent.protocol import keys as key_files
+from innkeeper_hostagent.protocol.bulk import BulkServer
 from innkeeper_hostagent.protocol.gateway import Gateway
 from innkeeper_hostagent.protocol.messages import Admit, ControllerMessage
 from innkeeper_plugins.registry import Registry
