@@ -8,10 +8,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Unit tests know neither root, libvirt nor real guests.
-UNITS := -m "not root and not libvirt and not e2e" --ignore=tests/simulation --ignore=tests/e2e
+UNITS := -m "not root and not libvirt and not postgres and not e2e" --ignore=tests/simulation --ignore=tests/e2e
 SOURCES := plugins hostagent controller contrib tests
 # What a target needs, in this order and never at the same time, whatever -j says.
-READY := $(MAKE) --no-print-directory packages && $(MAKE) --no-print-directory venv
+READY = $(PYTHON) contrib/dev/packages.py $(FOR) && $(MAKE) --no-print-directory venv
+test bench: FOR := --tests
 
 .DEFAULT_GOAL := help
 .PHONY: help venv packages lint check test bench demo clean

@@ -39,8 +39,21 @@ def _missing_for_the_lab():
     )
 
 
+def _missing_for_postgres():
+    if not importlib.util.find_spec("psycopg"):
+        return "needs innkeeper[postgres]: make venv"
+    places = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    absent = [tool for tool in ("initdb", "postgres") if not shutil.which(tool, path=places)]
+    return f"needs {' and '.join(absent)} (apt-get install postgresql)" if absent else ""
+
+
 #: What keeps a test with that marker from running here; empty for nothing.
-NEEDS = {"root": _missing_for_root, "libvirt": _missing_for_libvirt, "e2e": _missing_for_the_lab}
+NEEDS = {
+    "root": _missing_for_root,
+    "libvirt": _missing_for_libvirt,
+    "e2e": _missing_for_the_lab,
+    "postgres": _missing_for_postgres,
+}
 
 
 def pytest_runtest_setup(item):

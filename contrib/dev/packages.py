@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs the Debian packages that real guests need, or says what is missing where it cannot.
+"""Installs the Debian packages that real guests need (with ``--tests`` those of all tests), or says what is missing.
 
 Runs on any Python 3.11 without anything installed. Never upgrades what is there already, never asks a question.
 """
@@ -31,12 +31,17 @@ PACKAGES = {
     "nftables": "hosts that only half the network reaches, in the tests",
     "kmod": "asked by libvirt",
 }
+#: What only ``make test`` wants besides.
+TEST_PACKAGES = {
+    "postgresql": "the store on a server",
+    "dosfstools": "mkfs.vfat: file systems of empty disks",
+}
 INSTALL = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends"]
 
 
-def wanted() -> list[str]:
+def wanted(*, tests: bool) -> list[str]:
     """Return the packages that this machine should have: which ones depends on where its Python came from."""
-    names = list(PACKAGES)
+    names = [*PACKAGES, *(TEST_PACKAGES if tests else ())]
     if not importlib.util.find_spec("ensurepip"):
         names.append("python3-venv")
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
@@ -63,7 +68,7 @@ def main() -> int:
     if not shutil.which("apt-get"):
         sys.stdout.write(f"packages: no apt here; real guests need what Debian calls {' '.join(PACKAGES)}\n")
         return 0
-    names = missing(wanted())
+    names = missing(wanted(tests="--tests" in sys.argv[1:]))
     if not names:
         return 0
     command = [*INSTALL, *names]

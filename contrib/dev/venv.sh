@@ -8,9 +8,9 @@ python=$1 directory=$2
     echo "venv: Innkeeper needs Python 3.11 or later; $python is $("$python" --version)" >&2
     exit 1
 }
-extras=dev
+extras=postgres,dev
 if pkg-config --exists libvirt 2>/dev/null; then
-    extras=libvirt,dev
+    extras=libvirt,postgres,dev
 else
     echo "venv: without libvirt, whose headers are not installed (make packages); only simulated guests will run"
 fi

@@ -1,6 +1,5 @@
 """The same store on PostgreSQL, where there is one: a server of our own, gone after the test."""
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -30,10 +29,7 @@ from innkeeper_plugins.vocabulary import VmState
 PLACES = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
 INITDB, POSTGRES = shutil.which("initdb", path=PLACES), shutil.which("postgres", path=PLACES)
 
-pytestmark = pytest.mark.skipif(
-    not (INITDB and POSTGRES and importlib.util.find_spec("psycopg")),
-    reason="needs PostgreSQL's initdb and postgres, and innkeeper[postgres]",
-)
+pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")
