@@ -4,20 +4,23 @@ It decides nothing itself: ``scheduling`` does, from a snapshot; here is only ho
 and what is done with the decisions.
 """
 
-import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from innkeeper_controller import actions, planner
+import msgspec
+
+from innkeeper_controller import actions, operations, planner
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.expressions import compile_rank, compile_requirement
-from innkeeper_controller.records import Host, HostState, Operation, OperationStatus, VmRecord
+from innkeeper_controller.records import Host, HostState, Operation, OperationKind, OperationStatus, VmRecord
 from innkeeper_controller.requests.views import shown_state
 from innkeeper_controller.scheduling.attributes import host_attributes
 from innkeeper_controller.scheduling.match_making import place, verdicts
 from innkeeper_controller.scheduling.model import Demand, HostView, Placement
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, HostId, VmState
+from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, HostId, VmId, VmState
+
+_replace = msgspec.structs.replace
 
 ACTOR = "scheduler"
 MIB = 1024 * 1024
@@ -25,6 +28,8 @@ MIB = 1024 * 1024
 OVERLAY_MIB = 16
 #: At most so many VMs are looked at in one turn, so that a turn stays short.
 BATCH = 1000
+#: At most so many batches, the same VMs again where one that could not be planned had stood in the way of others.
+MAX_PASSES = 10
 
 
 class Scheduler:
@@ -33,24 +38,67 @@ class Scheduler:
     def __init__(self) -> None:
         """Begin knowing nothing."""
         self._views: dict[HostId, HostView] = {}
+        #: ``{VM: hosts for which no plan could be made}``, until something becomes better.
+        self._refused: dict[VmId, frozenset[HostId]] = {}
 
     def run(self, turn: Turn) -> None:
-        """Deploy what fits: VMs that are new, or all that wait once a host has changed."""
+        """Deploy what fits: VMs that are new, or all that wait once something became better."""
         cluster = turn.cluster
-        if cluster.touched:
-            self._refresh(cluster)
+        self._refresh(cluster)
         if cluster.freed:
             cluster.freed = False
             cluster.unconsidered = dict(cluster.pending)
-        if turn.settings.scheduler == "none" or not cluster.unconsidered:
+            self._refused.clear()
+        if turn.settings.scheduler == "none":
             return
+        for _ in range(MAX_PASSES):
+            if not cluster.unconsidered:
+                return
+            self._pass(turn)
+
+    def _pass(self, turn: Turn) -> None:
+        """Place a batch of what waits; VMs that others stood in the way of by mistake are to be looked at again."""
+        cluster = turn.cluster
+        self._refresh(cluster)
         waiting = list(itertools.islice(cluster.unconsidered, BATCH))
         for vm_id in waiting:
             del cluster.unconsidered[vm_id]
-        demands = [demand_of(cluster.vms[vm_id]) for vm_id in waiting]
-        for decision in place(demands, tuple(self._views.values()), policy=turn.settings.policy):
-            if isinstance(decision, Placement):
-                _deploy(turn, cluster.vms[decision.vm_id], cluster.hosts[decision.host_id])
+        demands = [self._demand_of(vm) for vm in self._within_reach(cluster, waiting)]
+        decisions = place(demands, tuple(self._views.values()), policy=turn.settings.policy) if demands else []
+        refused = [
+            each.vm_id
+            for each in decisions
+            if isinstance(each, Placement) and not self._deploy(turn, each.vm_id, each.host_id)
+        ]
+        if refused:
+            again = dict.fromkeys(each.vm_id for each in decisions if each.vm_id in cluster.pending)
+            cluster.unconsidered = again | cluster.unconsidered
+
+    def _within_reach(self, cluster: Cluster, waiting: Iterable[VmId]) -> Iterator[VmRecord]:
+        """Go over the VMs whose images and files are on hosts that are there; the others can start nowhere."""
+        there = [view for host_id, view in self._views.items() if cluster.hosts[host_id].connected]
+        known: dict[str, bool] = {}
+        for vm in map(cluster.vms.__getitem__, waiting):
+            old_host = cluster.hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
+            digests = [ref.sha256 for ref in planner.images_of(vm.spec)]
+            for digest in digests:
+                if digest not in known:
+                    known[digest] = any(digest in view.images for view in there)
+            if all(known[digest] for digest in digests) and (not vm.sealed or (old_host and old_host.connected)):
+                yield vm
+
+    def _demand_of(self, vm: VmRecord) -> Demand:
+        refused = self._refused.get(vm.vm_id)
+        return _replace(demand_of(vm), excluded=refused) if refused else demand_of(vm)
+
+    def _deploy(self, turn: Turn, vm_id: VmId, host_id: HostId) -> bool:
+        try:
+            actions.deploy(turn, turn.cluster.vms[vm_id], turn.cluster.hosts[host_id])
+        except RefusalError:
+            # The snapshot promised what the records do not hold: another host may do, as `why` will tell.
+            self._refused[vm_id] = self._refused.get(vm_id, frozenset()) | {host_id}
+            return False
+        return True
 
     def _refresh(self, cluster: Cluster) -> None:
         for host_id in cluster.touched:
@@ -60,13 +108,6 @@ class Scheduler:
             else:
                 self._views[host_id] = view_of(cluster, host)
         cluster.touched.clear()
-
-
-def _deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
-    # Where the plan cannot be made, or the records do not hold what the snapshot promised, the VM waits for the next
-    # change, and `why` tells.
-    with contextlib.suppress(RefusalError):
-        actions.deploy(turn, vm, host)
 
 
 def view_of(cluster: Cluster, host: Host) -> HostView:
@@ -98,6 +139,8 @@ def demand_of(vm: VmRecord) -> Demand:
     for disk in spec.disks:
         copied = disk.kind in {DiskKind.VOLATILE, DiskKind.SWAP} or disk.driver == "copy"
         rooms[disk.datastore] = rooms.get(disk.datastore, 0) + (disk.size_bytes // MIB if copied else OVERLAY_MIB)
+    for ref in planner.images_of(spec):
+        rooms.setdefault(ref.datastore, 0)
     return Demand(
         vm_id=vm.vm_id,
         capacity=spec.capacity,
@@ -111,44 +154,63 @@ def demand_of(vm: VmRecord) -> Demand:
     )
 
 
-def choose_target(turn: Turn, vm: VmRecord) -> Host:
+def choose_target(turn: Turn, vm: VmRecord, views: Iterable[HostView] = ()) -> Host:
     """Return the best host for a migration.
+
+    Args:
+        turn: The turn.
+        vm: What is to move.
+        views: All hosts, where the caller has them already.
 
     Raises:
         RefusalError: ``no_capacity``: no other host can take the VM.
     """
-    views = [view_of(turn.cluster, host) for host in turn.cluster.hosts.values() if host.host_id != vm.host_id]
-    (decision,) = place([demand_of(vm)], views, policy=turn.settings.policy)
+    hosts = [each for each in views or _views(turn.cluster) if each.host_id != vm.host_id]
+    (decision,) = place([demand_of(vm)], hosts, policy=turn.settings.policy)
     if isinstance(decision, Placement):
         return turn.cluster.hosts[HostId(decision.host_id)]
     raise RefusalError("no_capacity", f"No other host can take VM {vm.vm_id}; `inn host list` shows what is free.")
 
 
+def _views(cluster: Cluster) -> list[HostView]:
+    return [view_of(cluster, host) for host in cluster.hosts.values()]
+
+
 def drain(turn: Turn) -> None:
     """Move the VMs of draining hosts away, one operation a VM, live where that is possible."""
+    views: list[HostView] = []
     for host in list(turn.cluster.hosts.values()):
         if host.state is not HostState.DRAINING or not host.connected:
             continue
         for vm_id in sorted(turn.cluster.vms_on.get(host.host_id, ())):
             vm = turn.cluster.vms[vm_id]
-            if vm.operation_id is None and vm.host_id == host.host_id:
-                _move_away(turn, vm)
+            if vm.operation_id is None and vm.host_id == host.host_id and vm.state in _MOVED_AWAY:
+                views = views or _views(turn.cluster)
+                views = [] if _move_away(turn, vm, views) else views
 
 
-def _move_away(turn: Turn, vm: VmRecord) -> None:
-    movable = {VmState.RUNNING: (True, False), VmState.SUSPENDED: (False,), VmState.POWEROFF: (False,)}
-    for live in movable.get(vm.state, ()):
-        last = turn.cluster.operations.get(vm.last_operation_id) if vm.last_operation_id else None
-        if last is not None and last.status is OperationStatus.FAILED and turn.now_s - vm.since_s < DRAIN_RETRY_S:
-            return
+#: ``{state: whether to move live, in the order to be tried}``
+_MOVED_AWAY = {VmState.RUNNING: (True, False), VmState.SUSPENDED: (False,), VmState.POWEROFF: (False,)}
+
+
+def _move_away(turn: Turn, vm: VmRecord, views: list[HostView]) -> bool:
+    last = turn.cluster.operations.get(vm.last_operation_id) if vm.last_operation_id else None
+    failed = last is not None and last.status in {OperationStatus.FAILED, OperationStatus.CANCELLED}
+    if failed and turn.now_s - vm.since_s < DRAIN_RETRY_S:
+        return False
+    ways = _MOVED_AWAY[vm.state]
+    if failed and last is not None and last.kind is OperationKind.MIGRATE_LIVE:
+        ways = (False,)
+    for live in ways:
         try:
-            actions.migrate(turn, vm, choose_target(turn, vm), live=live)
+            actions.migrate(turn, vm, choose_target(turn, vm, views), live=live)
         except RefusalError:
             continue
-        return
+        return True
+    return False
 
 
-#: A VM whose last operation failed is moved again no earlier than this.
+#: A VM whose last operation failed or was cancelled is moved again no earlier than this.
 DRAIN_RETRY_S = 60.0
 
 
@@ -202,13 +264,15 @@ def _explain_waiting(turn: Turn, vm: VmRecord) -> dict[str, object]:
 
 def _refused_plan(turn: Turn, vm: VmRecord, hosts: Iterable[Host]) -> tuple[str, str]:
     """Say what stands in the way of a VM that fits: its place in the queue, or a plan that cannot be made."""
-    holders = planner.holder_hosts(turn.cluster.hosts.values())
+    reason = ""
     for host in hosts:
         try:
-            planner.fetches(vm.spec, host, holders, VmState.PROLOG)
-        except planner.CannotPlanError as error:
-            return str(error), "It starts by itself as soon as that is mended."
-    return "It fits and is about to be placed.", ""
+            actions.plan_deployment(turn, vm, host)
+        except RefusalError as error:
+            reason = str(error)
+        else:
+            return "It fits and is about to be placed.", ""
+    return reason, "It starts by itself as soon as that is mended."
 
 
 def _explain_operation(turn: Turn, vm: VmRecord, operation: Operation) -> dict[str, object]:
@@ -216,21 +280,23 @@ def _explain_operation(turn: Turn, vm: VmRecord, operation: Operation) -> dict[s
     host = turn.cluster.hosts.get(leg.host_id)
     name = host.name if host else str(leg.host_id)
     if host is not None and not host.connected:
-        since = f"{turn.now_s - host.lost_at_s:.0f} s" if host.lost_at_s is not None else "its start"
         return {
-            "reason": f"{operation.kind} waits for host {name}, which has been lost for {since}.",
+            "reason": f"{operation.kind} waits for host {name}, which has been lost for {_lost_for(turn, host)}.",
             "advice": f"Start its agent again (systemctl start inn-agent on {name}); if the machine is dead for "
             f"certain: inn host delete {name} --force.",
         }
-    verb = "is being taken back" if operation.status is OperationStatus.UNDOING else "is under way"
+    undoing = operation.status is OperationStatus.UNDOING
+    verb = "is being taken back" if undoing else "is being cancelled" if operation.cancel else "is under way"
+    cancel = f"; cancel it: inn vm cancel {vm.vm_id}" if operations.can_cancel(operation) else ""
     return {
         "reason": f"{operation.kind} {verb} on host {name}.",
-        "advice": f"Follow it: inn operation wait {operation.operation_id}; cancel it: inn vm cancel {vm.vm_id}.",
+        "advice": f"Follow it: inn operation wait {operation.operation_id}{cancel}.",
     }
 
 
 def _explain_failed(vm: VmRecord, operation: Operation | None) -> dict[str, object]:
-    kind = f"{operation.kind} failed" if operation else "It failed"
+    by_it = operation is not None and operation.status is OperationStatus.FAILED
+    kind = f"{operation.kind} failed" if operation is not None and by_it else "It has failed"
     return {
         "reason": f"{kind}: {vm.error}",
         "advice": f"Mend the cause, then inn vm recover {vm.vm_id} --retry; or --rollback; "
@@ -239,16 +305,29 @@ def _explain_failed(vm: VmRecord, operation: Operation | None) -> dict[str, obje
 
 
 def _explain_rest(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, object]:
-    host = turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None
-    where = f" on host {host.name}" if host else ""
-    reason = f"It is {vm.state}{where}."
+    hosts = turn.cluster.hosts
+    host = hosts.get(vm.host_id) if vm.host_id is not None else None
+    files_on = hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
     if vm.state is VmState.UNKNOWN and host is not None:
-        lost = f" since {turn.now_s - host.lost_at_s:.0f} s" if host.lost_at_s is not None else ""
-        return {
-            "reason": f"Nothing is known of the guest: host {host.name} is lost{lost}.",
-            "advice": f"Start its agent again; if the machine is dead for certain: "
-            f"inn host delete {host.name} --force.",
-        }
+        return _explain_unknown(turn, host)
+    reason = f"It is {vm.state}{f' on host {host.name}' if host else ''}."
+    if files_on is not None:
+        reason = f"It is {vm.state}; its files lie on host {files_on.name}."
+    if host is not None and not host.connected:
+        reason += f" The host has been lost for {_lost_for(turn, host)}."
     if operation is not None and operation.error is not None:
         reason += f" Its last operation, {operation.kind}, did not work: {operation.error.message}"
     return {"reason": reason}
+
+
+def _explain_unknown(turn: Turn, host: Host) -> dict[str, object]:
+    if host.connected:
+        return {"reason": f"Host {host.name} is connected, but has not said yet whether the guest runs."}
+    return {
+        "reason": f"Nothing is known of the guest: host {host.name} has been lost for {_lost_for(turn, host)}.",
+        "advice": f"Start its agent again; if the machine is dead for certain: inn host delete {host.name} --force.",
+    }
+
+
+def _lost_for(turn: Turn, host: Host) -> str:
+    return f"{turn.now_s - host.lost_at_s:.0f} s" if host.lost_at_s is not None else "a while"

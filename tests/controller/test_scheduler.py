@@ -1,0 +1,614 @@
+"""Waiting VMs and free hosts meet at once, one bad VM keeps nobody out, and every state is explained in plain words."""
+
+import msgspec
+import pytest
+from tests.controller.builders import (
+    BARE,
+    NOW_S,
+    SEALED_DISK,
+    a_host,
+    a_network,
+    a_reactor,
+    a_site,
+    a_vm,
+    an_image,
+    ask,
+    change,
+    digest,
+    drivers,
+    end_leg,
+    finish,
+    now,
+    operation_of,
+    outcome_of,
+    put,
+    say,
+    script,
+    sent,
+    submit,
+    told,
+)
+
+from innkeeper_controller import scheduler, verify
+from innkeeper_controller.records import Datastore, HostState
+from innkeeper_controller.scheduler import BATCH, demand_of, view_of
+from innkeeper_controller.scheduling.match_making import place
+from innkeeper_hostagent.protocol.messages import (
+    Advertise,
+    CarryOut,
+    Hello,
+    ImagesChanged,
+    LegStatus,
+    StepStarted,
+)
+from innkeeper_plugins.vocabulary import DatastoreFacts, HostId, VmState
+
+replace = msgspec.structs.replace
+HELLO = Hello(major=1, minor=0, agent_version="1", host_name="h")
+BOOM = outcome_of("no_space")
+
+
+def waiting(reactor, template=BARE, **params):
+    return submit(reactor, template, hold=False, **params)
+
+
+def placed(reactor, *vms):
+    """Let the scheduler run and return the host of each VM."""
+    reactor.schedule(NOW_S)
+    return [reactor.cluster.vms[vm.vm_id].host_id for vm in vms]
+
+
+# --- meeting at once
+
+
+def test_a_vm_that_waits_meets_a_free_host_in_the_turn_after_it_came():
+    reactor = a_reactor(a_host(1))
+    vm = waiting(reactor)
+    turn = reactor.schedule(NOW_S)
+
+    assert now(reactor, vm).host_id == 1
+    assert [(host_id, type(message)) for host_id, message in sent(turn)] == [(1, CarryOut)]
+    assert [(event.what, event.actor) for event in turn.events] == [
+        ("operation.started", "scheduler"),
+        ("vm.state", "scheduler"),
+    ]
+
+
+def test_nothing_is_done_twice():
+    reactor = a_reactor(a_host(1))
+    waiting(reactor)
+    reactor.schedule(NOW_S)
+    again = reactor.schedule(NOW_S)
+
+    assert (again.changes, again.events, again.sends) == ([], [], [])
+
+
+def better(reactor, what):
+    host = reactor.cluster.hosts[HostId(1)]
+    match what:
+        case "a host comes":
+            put(reactor, a_host(2))
+        case "a host comes back":
+            reactor.connected(HostId(1), HELLO, NOW_S)
+        case "a host is enabled":
+            ask(reactor, "host.enable", host="h1")
+        case "a host becomes larger":
+            say(reactor, 1, Advertise(advertisement=a_host(1).advertisement))
+        case "a VM ends":
+            ask(reactor, "vm.terminate", vm_id=0, hard=True)
+            finish(reactor, reactor.cluster.vms[0])
+        case "an image comes":
+            say(reactor, 1, ImagesChanged(added=(digest("e"),)))
+    return host
+
+
+@pytest.mark.parametrize(
+    ("what", "host", "template"),
+    [
+        ("a host comes", a_host(1, connected=False), BARE),
+        ("a host comes back", a_host(1, connected=False), BARE),
+        ("a host is enabled", a_host(1, state=HostState.DISABLED), BARE),
+        ("a host becomes larger", a_host(1, memory_mib=600), BARE),
+        ("a VM ends", a_host(1, memory_mib=600), BARE),
+        ("an image comes", a_host(1), "NAME = web\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\n"),
+    ],
+)
+def test_a_vm_that_found_no_host_starts_as_soon_as_something_becomes_better(what, host, template):
+    reactor = a_reactor(host, an_image())
+    if host.advertisement.capacity.memory_mib == 600:
+        a_vm(reactor, template=BARE)
+    vm = waiting(reactor, template)
+    first = placed(reactor, vm)
+    better(reactor, what)
+
+    assert (first, placed(reactor, vm)[0] is not None) == ([None], True)
+
+
+def test_a_vm_that_fits_nowhere_is_not_looked_at_again_until_something_becomes_better():
+    reactor = a_reactor(a_host(1, cpu_cores=0.5), a_host(2, connected=False))
+    waiting(reactor)
+    looked_at = [dict(reactor.cluster.unconsidered)]
+    reactor.schedule(NOW_S)
+    for _ in range(2):
+        submit(reactor, BARE)
+        reactor.lost(HostId(1), NOW_S)
+        ask(reactor, "host.token", host="h2")
+        reactor.schedule(NOW_S)
+        looked_at.append(dict(reactor.cluster.unconsidered))
+
+    assert looked_at == [{0: None}, {}, {}]
+    assert not reactor.cluster.freed
+
+
+def test_vms_are_placed_in_the_order_in_which_they_came():
+    reactor = a_reactor(a_host(1, memory_mib=512))
+    vms = [waiting(reactor) for _ in range(3)]
+
+    assert placed(reactor, *vms) == [1, None, None]
+
+
+# --- one bad VM
+
+
+def test_a_vm_that_fits_nowhere_keeps_nobody_out():
+    reactor = a_reactor(a_host(1))
+    huge, small = waiting(reactor, "NAME = huge\nMEMORY = 999999\n"), waiting(reactor)
+
+    assert placed(reactor, huge, small) == [None, 1]
+
+
+def test_a_vm_whose_image_is_out_of_reach_keeps_nobody_out():
+    """It fits the only host and would fill it; then no plan can be made for it."""
+    reactor = a_reactor(a_host(1, memory_mib=512), an_image(), a_network())
+    bad = waiting(reactor, "NAME = bad\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\n")
+    good = waiting(reactor)
+
+    assert placed(reactor, bad, good) == [None, 1]
+
+
+def test_a_vm_whose_files_are_out_of_reach_keeps_nobody_out():
+    reactor = a_reactor(a_host(1, connected=False), a_host(2, memory_mib=512))
+    bad = a_vm(reactor, VmState.STOPPED, template=BARE)
+    ask(reactor, "vm.resume", vm_id=bad.vm_id)
+    good = waiting(reactor)
+
+    assert placed(reactor, bad, good) == [None, 2]
+
+
+def test_a_vm_whose_plan_cannot_be_made_for_the_best_host_gets_another():
+    """The image is on a host that serves nobody: only there can it be used."""
+    mute = a_host(2, images=[digest("e")], state=HostState.ON)
+    mute = replace(mute, advertisement=replace(mute.advertisement, holder=None))
+    reactor = a_reactor(a_host(1, cpu_cores=2.0), mute, an_image(), policy="packing")
+    vm = waiting(reactor, "NAME = web\nCPU = 2\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\n")
+    views = [view_of(reactor.cluster, host) for host in reactor.cluster.hosts.values()]
+
+    assert place([demand_of(vm)], views)[0].host_id == 1
+    assert placed(reactor, vm) == [2]
+
+
+def test_a_vm_for_which_no_plan_can_be_made_anywhere_keeps_nobody_out_and_is_left_in_peace():
+    mute = a_host(2, images=[digest("e")], state=HostState.DISABLED)
+    mute = replace(mute, advertisement=replace(mute.advertisement, holder=None))
+    reactor = a_reactor(a_host(1, memory_mib=512), mute, an_image())
+    bad = waiting(reactor, "NAME = bad\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\n")
+    good = waiting(reactor)
+
+    assert placed(reactor, bad, good) == [None, 1]
+    assert reactor.cluster.unconsidered == {}
+
+
+def test_however_many_fit_nowhere_those_behind_them_are_placed_in_the_same_turn():
+    reactor = a_reactor(a_host(1))
+    waiting(reactor, "NAME = huge\nMEMORY = 999999\n", count=BATCH + 1)
+    vm = waiting(reactor)
+
+    assert placed(reactor, vm) == [1]
+
+
+def test_a_vm_in_hold_is_left_alone():
+    reactor = a_reactor(a_host(1))
+    vm = submit(reactor, BARE)
+
+    assert placed(reactor, vm) == [None]
+    ask(reactor, "vm.release", vm_id=vm.vm_id)
+    assert placed(reactor, vm) == [1]
+
+
+def test_a_vm_that_is_held_while_it_waits_is_left_alone():
+    reactor = a_reactor(a_host(1))
+    vm = waiting(reactor)
+    ask(reactor, "vm.hold", vm_id=vm.vm_id)
+
+    assert placed(reactor, vm) == [None]
+
+
+def test_without_a_scheduler_vms_wait_for_people():
+    reactor = a_reactor(a_host(1), scheduler="none")
+    vm = waiting(reactor)
+    turn = reactor.schedule(NOW_S)
+    ask(reactor, "vm.deploy", vm_id=vm.vm_id, host="h1")
+
+    assert (turn.changes, now(reactor, vm).host_id) == ([], 1)
+
+
+def test_a_first_deployment_that_failed_is_not_tried_for_ever():
+    reactor = a_reactor(a_host(1))
+    vm = waiting(reactor)
+    reactor.schedule(NOW_S)
+    end_leg(reactor, vm, LegStatus.UNDONE, outcomes={0: BOOM})
+    turn = reactor.schedule(NOW_S)
+
+    assert (now(reactor, vm).state, turn.changes) == (VmState.FAILED, [])
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("packing", [1, 1, 1]), ("striping", [1, 2, 1])])
+def test_the_policy_decides_where_vms_gather(policy, expected):
+    reactor = a_reactor(a_host(1), a_host(2), policy=policy)
+    vms = [waiting(reactor) for _ in range(3)]
+
+    assert placed(reactor, *vms) == expected
+
+
+# --- what a VM asks of a host
+
+
+def test_a_host_needs_the_datastore_that_an_image_is_fetched_into():
+    reactor = a_reactor(
+        a_host(1), a_host(2, datastores=("default", "images")), Datastore(name="images"), an_image(datastore="images")
+    )
+    change(reactor, reactor.cluster.hosts[HostId(2)], advertisement=with_images(reactor, 2, digest("e")))
+    vm = waiting(reactor, "NAME = web\nMEMORY = 512\nDISK = [ IMAGE = tiny, DATASTORE = default ]\n")
+
+    assert demand_of(vm).datastores == {"default": scheduler.OVERLAY_MIB, "images": 0}
+    assert placed(reactor, vm) == [2]
+
+
+def with_images(reactor, host_id, *images):
+    return replace(reactor.cluster.hosts[HostId(host_id)].advertisement, images=images)
+
+
+def test_room_is_asked_for_what_a_disk_really_takes():
+    reactor = a_reactor(a_host(1), Datastore(name="copies", driver="copy"), an_image())
+    vm = submit(
+        reactor,
+        "NAME = web\nMEMORY = 1\nDISK = [ IMAGE = tiny ]\nDISK = [ IMAGE = tiny, SIZE = 300, DATASTORE = copies ]\n"
+        "DISK = [ TYPE = fs, SIZE = 40 ]\nDISK = [ TYPE = swap, SIZE = 2 ]\n",
+    )
+
+    assert demand_of(vm).datastores == {"default": scheduler.OVERLAY_MIB + 40 + 2, "copies": 300}
+    assert demand_of(vm).transfer_drivers == {"qcow2", "copy"}
+
+
+def test_a_vm_without_disks_asks_for_a_directory_only():
+    reactor = a_reactor(a_host(1))
+    demand = demand_of(submit(reactor, BARE))
+
+    assert (demand.datastores, demand.images, demand.bridges) == ({"default": 0}, {}, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, ""),
+        ({"connected": False}, "lost"),
+        ({"state": HostState.DISABLED}, "disabled"),
+        ({"state": HostState.DRAINING}, "draining"),
+        ({"state": HostState.JOINING, "connected": False}, "joining"),
+    ],
+)
+def test_a_host_is_usable_only_while_it_is_there_and_on(values, reason):
+    reactor = a_reactor(a_host(1, **values))
+    view = view_of(reactor.cluster, reactor.cluster.hosts[HostId(1)])
+
+    assert (view.usable, view.unusable_reason) == (not reason, reason)
+
+
+# --- drain
+
+
+def draining(*states, hosts=None, **settings):
+    reactor = a_reactor(*(hosts or (a_host(1), a_host(2))), **settings)
+    vms = [a_vm(reactor, state, template=BARE) for state in states]
+    ask(reactor, "host.drain", host="h1")
+    return reactor, vms
+
+
+def kinds(reactor, vms):
+    return [
+        reactor.cluster.operations[vm.operation_id].kind if (vm := now(reactor, each)).operation_id else None
+        for each in vms
+    ]
+
+
+def test_a_draining_host_is_emptied_live_where_vms_run():
+    reactor, vms = draining(
+        VmState.RUNNING, VmState.SUSPENDED, VmState.POWEROFF, VmState.FAILED, VmState.STOPPED, VmState.UNKNOWN
+    )
+    reactor.tick(NOW_S)
+
+    assert kinds(reactor, vms) == ["migrate_live", "migrate", "migrate", None, None, None]
+    assert {now(reactor, vm).destination_id for vm in vms} == {2, None}
+    for vm in vms:
+        finish(reactor, vm)
+    assert [now(reactor, vm).host_id for vm in vms] == [2, 2, 2, 1, None, 1]
+    assert verify.findings(reactor.cluster) == ()
+
+
+def test_guests_that_cannot_move_live_are_saved_and_carried():
+    still = drivers()
+    still = (still[0], replace(still[1], capabilities=("save",)))
+    reactor, vms = draining(VmState.RUNNING, hosts=(a_host(1, has=still), a_host(2, has=still)))
+    reactor.tick(NOW_S)
+
+    assert kinds(reactor, vms) == ["migrate"]
+
+
+def test_a_draining_host_whose_vms_nobody_can_take_keeps_them():
+    reactor, vms = draining(VmState.RUNNING, hosts=(a_host(1), a_host(2, memory_mib=100)))
+    turn = reactor.tick(NOW_S)
+
+    assert (turn.changes, turn.events, kinds(reactor, vms)) == ([], [], [None])
+
+
+def test_no_more_is_moved_than_the_other_hosts_can_take():
+    reactor, vms = draining(VmState.RUNNING, VmState.RUNNING, hosts=(a_host(1), a_host(2, memory_mib=600)))
+    reactor.tick(NOW_S)
+
+    assert kinds(reactor, vms) == ["migrate_live", None]
+    assert verify.findings(reactor.cluster) == ()
+
+
+@pytest.mark.parametrize("status", [LegStatus.UNDONE, LegStatus.CANCELLED])
+def test_a_vm_that_could_not_be_moved_is_tried_again_later_and_otherwise(status):
+    reactor, vms = draining(VmState.RUNNING)
+    reactor.tick(NOW_S)
+    end_leg(reactor, vms[0], status, outcomes={0: BOOM})
+    found = []
+    for later_s in (0, scheduler.DRAIN_RETRY_S - 1, scheduler.DRAIN_RETRY_S):
+        reactor.tick(NOW_S + later_s)
+        found += kinds(reactor, vms)
+
+    assert found == [None, None, "migrate"]
+
+
+def test_a_host_that_is_away_is_not_drained():
+    reactor, vms = draining(VmState.RUNNING)
+    reactor.lost(HostId(1), NOW_S)
+    reactor.tick(NOW_S)
+
+    assert kinds(reactor, vms) == [None]
+
+
+def test_a_drained_host_gets_no_vms():
+    reactor, _ = draining(hosts=(a_host(1),))
+    vm = waiting(reactor)
+
+    assert placed(reactor, vm) == [None]
+
+
+# --- why
+
+
+def why(reactor, vm, *, now_s=NOW_S):
+    answer = ask(reactor, "vm.why", vm_id=vm.vm_id, now_s=now_s)
+    return answer.reason, answer.advice
+
+
+def busy(reactor, state, verb, **params):
+    vm = a_vm(reactor, state)
+    ask(reactor, f"vm.{verb}", vm_id=vm.vm_id, **params)
+    return vm
+
+
+def test_why_a_vm_waits_without_any_host():
+    reactor = a_reactor()
+
+    assert why(reactor, waiting(reactor)) == ("There is no host yet.", "Add one: inn host add NAME.")
+
+
+def test_why_a_vm_waits_that_fits_nowhere():
+    reactor = a_reactor(a_host(1, memory_mib=100), a_host(2, state=HostState.DISABLED))
+    first, second = waiting(reactor), waiting(reactor)
+    reactor.schedule(NOW_S)
+    answer = ask(reactor, "vm.why", vm_id=second.vm_id)
+
+    assert why(reactor, first) == (
+        "None of 2 hosts can take the VM as things stand.",
+        "It starts by itself as soon as one can.",
+    )
+    assert (answer.queue_position, answer.counts) == (2, {"memory": 1, "host state": 1})
+    assert [(each.host, each.fits, each.obstacles) for each in answer.hosts] == [
+        ("h1", False, (("memory", "512 MiB of memory are needed, 100 MiB of 100 MiB are free"),)),
+        ("h2", False, (("host state", "the host is disabled"),)),
+    ]
+    assert answer.nearest_miss == "h1 comes closest: 512 MiB of memory are needed, 100 MiB of 100 MiB are free."
+
+
+def test_why_a_vm_waits_that_is_held():
+    reactor = a_reactor(a_host(1), a_host(2, connected=False))
+
+    assert why(reactor, submit(reactor, BARE)) == (
+        "It is held; 1 of 2 hosts could take it.",
+        "Give it to the scheduler: inn vm release 0; or choose: inn vm deploy 0 HOST.",
+    )
+
+
+def test_why_a_vm_waits_without_a_scheduler():
+    reactor = a_reactor(a_host(1), scheduler="none")
+
+    assert why(reactor, waiting(reactor)) == (
+        "The scheduler is off; 1 of 1 hosts could take the VM.",
+        "Deploy it by hand: inn vm deploy 0 HOST.",
+    )
+
+
+def test_why_a_vm_waits_that_is_about_to_be_placed():
+    reactor = a_reactor(a_host(1))
+
+    assert why(reactor, waiting(reactor)) == ("It fits and is about to be placed.", "")
+
+
+def test_why_a_vm_waits_whose_image_is_out_of_reach():
+    reactor = a_reactor(a_host(1), an_image())
+    vm = waiting(reactor, "NAME = web\nMEMORY = 1\nDISK = [ IMAGE = tiny ]\n")
+
+    assert why(reactor, vm) == (
+        "Image tiny is on no connected host; connect a host that holds it (`inn image show tiny`).",
+        "It starts by itself as soon as that is mended.",
+    )
+
+
+def test_why_a_vm_waits_whose_files_are_out_of_reach():
+    reactor = a_reactor(a_host(1, connected=False), a_host(2))
+    vm = a_vm(reactor, VmState.STOPPED, template=BARE)
+    ask(reactor, "vm.resume", vm_id=vm.vm_id)
+
+    assert why(reactor, vm) == (
+        "File disk.0 of the VM lies on a host that is not connected; connect it again.",
+        "It starts by itself as soon as that is mended.",
+    )
+
+
+def test_why_a_vm_is_busy():
+    reactor = a_site()
+    vm = busy(reactor, VmState.RUNNING, "suspend")
+    under_way = why(reactor, vm)
+    ask(reactor, "vm.cancel", vm_id=vm.vm_id)
+
+    assert under_way == (
+        "suspend is under way on host h1.",
+        "Follow it: inn operation wait o0; cancel it: inn vm cancel 0.",
+    )
+    assert why(reactor, vm) == ("suspend is being cancelled on host h1.", "Follow it: inn operation wait o0.")
+
+
+def test_why_a_vm_is_busy_with_what_cannot_be_cancelled():
+    reactor = a_site()
+    undone, cleaned = (busy(reactor, VmState.RUNNING, "migrate", host="h2") for _ in range(2))
+    end_leg(reactor, undone)
+    end_leg(reactor, undone, LegStatus.UNDONE, outcomes={2: BOOM})
+    end_leg(reactor, cleaned)
+    end_leg(reactor, cleaned)
+
+    assert why(reactor, undone) == (
+        "migrate is being taken back on host h1.",
+        "Follow it: inn operation wait o0.",
+    )
+    assert why(reactor, cleaned) == ("migrate is under way on host h1.", "Follow it: inn operation wait o1.")
+
+
+def test_why_a_vm_waits_for_a_host_that_is_lost():
+    reactor = a_site()
+    vm = busy(reactor, VmState.RUNNING, "suspend")
+    reactor.lost(HostId(1), NOW_S)
+
+    assert why(reactor, vm, now_s=NOW_S + 7) == (
+        "suspend waits for host h1, which has been lost for 7 s.",
+        (
+            "Start its agent again (systemctl start inn-agent on h1); if the machine is dead for certain: "
+            "inn host delete h1 --force."
+        ),
+    )
+
+
+def test_why_a_vm_has_failed():
+    reactor = a_site()
+    vm = busy(reactor, VmState.HOLD, "deploy", host="h1")
+    end_leg(reactor, vm, LegStatus.UNDONE, outcomes={0: BOOM})
+
+    assert why(reactor, vm) == (
+        "deploy failed: it says no_space",
+        "Mend the cause, then inn vm recover 0 --retry; or --rollback; or inn vm terminate 0.",
+    )
+
+
+def test_why_a_vm_has_failed_whose_host_was_deleted_long_after_its_last_operation():
+    reactor = a_site()
+    vm = busy(reactor, VmState.HOLD, "deploy", host="h1")
+    finish(reactor, vm)
+    reactor.lost(HostId(1), NOW_S)
+    ask(reactor, "host.delete", host="h1", force=True)
+
+    assert why(reactor, vm)[0] == (
+        "It has failed: The host that had all of it was deleted; `inn vm recover 0 --retry` starts it anew."
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (VmState.RUNNING, "It is RUNNING on host h1."),
+        (VmState.SUSPENDED, "It is SUSPENDED on host h1."),
+        (VmState.POWEROFF, "It is POWEROFF on host h1."),
+        (VmState.STOPPED, "It is STOPPED; its files lie on host h1."),
+        (VmState.UNDEPLOYED, "It is UNDEPLOYED; its files lie on host h1."),
+    ],
+)
+def test_why_a_vm_rests(state, reason):
+    reactor = a_site()
+
+    assert why(reactor, a_vm(reactor, state)) == (reason, "")
+
+
+def test_why_a_vm_rests_whose_host_has_just_been_lost():
+    reactor = a_site()
+    vm = a_vm(reactor, VmState.RUNNING)
+    reactor.lost(HostId(1), NOW_S)
+
+    assert why(reactor, vm, now_s=NOW_S + 3)[0] == "It is RUNNING on host h1. The host has been lost for 3 s."
+
+
+def test_why_a_vm_rests_whose_last_operation_did_not_work():
+    reactor = a_site()
+    vm = busy(reactor, VmState.RUNNING, "suspend")
+    end_leg(reactor, vm, LegStatus.UNDONE, outcomes={0: BOOM})
+
+    assert why(reactor, vm)[0] == (
+        "It is RUNNING on host h1. Its last operation, suspend, did not work: it says no_space"
+    )
+
+
+def test_why_a_vm_is_unknown():
+    reactor = a_site()
+    vm = a_vm(reactor, VmState.UNKNOWN)
+    back = why(reactor, vm)
+    reactor.lost(HostId(1), NOW_S)
+
+    assert back == ("Host h1 is connected, but has not said yet whether the guest runs.", "")
+    assert why(reactor, vm, now_s=NOW_S + 61) == (
+        "Nothing is known of the guest: host h1 has been lost for 61 s.",
+        "Start its agent again; if the machine is dead for certain: inn host delete h1 --force.",
+    )
+
+
+@pytest.mark.parametrize("state", [each for each in VmState if each is not VmState.DONE])
+def test_every_state_is_explained(state):
+    reactor = a_site()
+    vm = a_vm(reactor, state, sealed=(SEALED_DISK,))
+    answer = ask(reactor, "vm.why", vm_id=vm.vm_id)
+
+    assert (answer.state, answer.reason != "") == (state, True)
+
+
+def test_why_shows_the_operation_with_the_step_that_runs():
+    reactor = a_site()
+    vm = busy(reactor, VmState.HOLD, "deploy", host="h1")
+    say(reactor, 1, StepStarted(operation_id="o0", leg=0, step_id=0))
+    answer = ask(reactor, "vm.why", vm_id=vm.vm_id)
+
+    assert (answer.operation.step, answer.operation.kind) == ("0 PROLOG qcow2 clone disk.0", "deploy")
+    assert script(operation_of(reactor, vm).plan)[0][1][0] == answer.operation.step
+
+
+def test_a_host_that_only_fills_up_says_nothing_new_to_those_who_wait():
+    reactor = a_reactor(a_host(1))
+    told_now = replace(
+        reactor.cluster.hosts[HostId(1)].advertisement,
+        datastores=(DatastoreFacts(name="default", total_mib=100_000, free_mib=7),),
+    )
+    vm = waiting(reactor, "NAME = web\nMEMORY = 1\nDISK = [ TYPE = fs, SIZE = 100 ]\n")
+    turn = say(reactor, 1, Advertise(advertisement=told_now))
+
+    assert told(turn) == []
+    assert placed(reactor, vm) == [None]
