@@ -87,6 +87,7 @@ class Assembly:
             config.state_dir / SPOOL,
             max_bytes=config.limits.upload_mib * MIB,
             expires_s=config.limits.upload_expires_s,
+            keep_free_bytes=config.limits.upload_keep_free_mib * MIB,
         )
         bulk = BulkServer(config.bulk_listen, keys, open_digest=spool.open_digest)
         self._up.callback(bulk.close)

@@ -65,6 +65,8 @@ class LimitsConfig(Value):
     request_mib: int = 16
     #: Largest upload.
     upload_mib: int = 1024 * 1024
+    #: What uploads leave free of their disk, which the database may need.
+    upload_keep_free_mib: int = 1024
     #: An upload that no image was made of is deleted after so long.
     upload_expires_s: float = 86_400.0
     #: A request or an upload that is not complete may be silent for so long.

@@ -45,7 +45,7 @@ class Upload:
     Blocks for as long as the disk needs. May be aborted while another thread still writes: that write is the last.
     """
 
-    def __init__(self, directory: Path, *, max_bytes: int) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int, keep_free_bytes: int) -> None:
         """Begin an empty file.
 
         Raises:
@@ -54,6 +54,7 @@ class Upload:
         self._directory = directory
         self._path = directory / f"{secrets.token_hex(8)}{_PART}"
         self._max_bytes = max_bytes
+        self._keep_free_bytes = keep_free_bytes
         self._digest = hashlib.sha256()
         # Without it a late write could go to whatever file has got the descriptor's number meanwhile.
         self._lock = threading.Lock()
@@ -81,10 +82,16 @@ class Upload:
         self._digest.update(chunk)
         left = memoryview(chunk)
         try:
+            self._check_room(len(chunk))
             while left:
                 left = left[os.write(self._descriptor, left) :]
         except OSError as error:
             raise UploadError(f"The controller has no room for the file: {error.strerror}.") from error
+
+    def _check_room(self, size_bytes: int) -> None:
+        disk = os.fstatvfs(self._descriptor)
+        if self._keep_free_bytes and disk.f_bavail * disk.f_frsize < self._keep_free_bytes + size_bytes:
+            raise UploadError(f"The controller has no room for the file: {self._keep_free_bytes} bytes stay free.")
 
     def finish(self, wanted_sha256: str = "") -> Uploaded:
         """Make the file durable under its digest.
@@ -129,18 +136,20 @@ def _sync(directory: Path) -> None:
 class Spool:
     """The directory."""
 
-    def __init__(self, directory: Path, *, max_bytes: int, expires_s: float) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int, expires_s: float, keep_free_bytes: int = 0) -> None:
         """Make the directory and delete what broken uploads have left.
 
         Args:
             directory: Ours alone.
             max_bytes: Largest upload.
             expires_s: A file that nobody wants is deleted after so long.
+            keep_free_bytes: What uploads leave of the disk, which may be the database's as well.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
         self.max_bytes = max_bytes
         self._expires_s = expires_s
+        self._keep_free_bytes = keep_free_bytes
         for path in directory.glob(f"*{_PART}"):
             path.unlink()
 
@@ -150,7 +159,7 @@ class Spool:
         Raises:
             UploadError: the spool takes none.
         """
-        return Upload(self._directory, max_bytes=self.max_bytes)
+        return Upload(self._directory, max_bytes=self.max_bytes, keep_free_bytes=self._keep_free_bytes)
 
     def size_of(self, digest: str) -> int | None:
         """Return the size of the file of that digest, bytes; None where there is none."""

@@ -1,10 +1,13 @@
 """The controller's configuration."""
 
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from innkeeper_controller.config import Config, ConfigError, HttpConfig, LimitsConfig, load, parse, split_endpoint
+from innkeeper_plugins.vocabulary import Value
 
 
 def test_no_file_is_needed(tmp_path: Path):
@@ -95,3 +98,26 @@ def test_the_bulk_socket_can_be_elsewhere():
 def test_what_is_no_endpoint_is_refused(endpoint: str):
     with pytest.raises(ValueError, match="is no endpoint"):
         split_endpoint(endpoint)
+
+
+def names_of(kind: type[Value], where: str = "") -> set[str]:
+    names = set()
+    for field in msgspec.structs.fields(kind):
+        below = isinstance(field.type, type) and issubclass(field.type, Value)
+        names |= names_of(field.type, f"{where}{field.name}.") if below else {f"{where}{field.name}"}
+    return names
+
+
+def keys_of(content: dict, where: str = "") -> set[str]:
+    keys = set()
+    for key, value in content.items():
+        keys |= keys_of(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}"}
+    return keys
+
+
+def test_the_manual_names_every_setting_with_its_default():
+    manual = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    text = manual.partition("```toml\n")[2].partition("```")[0]
+
+    assert parse(text) == Config()
+    assert keys_of(tomllib.loads(text)) == names_of(Config)

@@ -139,6 +139,15 @@ def test_old_files_go_unless_they_are_wanted(tmp_path: Path):
     assert names(tmp_path) == sorted([new.sha256, wanted.sha256])
 
 
+def test_uploads_leave_of_the_disk_what_the_database_may_need(tmp_path: Path):
+    upload = spool(tmp_path, keep_free_bytes=2**62).begin()
+    with pytest.raises(UploadError, match="no room for the file"):
+        upload.write(CONTENT)
+    upload.abort()
+
+    assert names(tmp_path) == []
+
+
 @pytest.mark.root
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path):
     (tmp_path / "spool").mkdir()

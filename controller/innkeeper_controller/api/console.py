@@ -86,30 +86,6 @@ class Consoles:
         """Return how many are open."""
         return len(self._streams)
 
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """What there is."""
-        return (
-            Endpoint(
-                name="console.read",
-                method="GET",
-                path="/v1/vms/{vm_id}/console",
-                who=Who.USER,
-                summary="Open a guest's serial console and read it; X-Console-Stream names it for what is typed.",
-                handler=self.read,
-                gives=_BYTES,
-            ),
-            Endpoint(
-                name="console.write",
-                method="POST",
-                path="/v1/vms/{vm_id}/console/{stream_id}/input",
-                who=Who.USER,
-                summary="Type into a console that is open.",
-                handler=self.write,
-                takes=_BYTES,
-            ),
-        )
-
     def on_output(self, host_id: HostId, message: ConsoleOutput) -> None:
         """Take what a guest printed; a host speaks only of streams that are its own."""
         stream = self._streams.get(message.stream_id)
@@ -226,3 +202,25 @@ def _number(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise RefusalError("bad_request", f"Parameter {name} has to be a number, not {text!r}.")
     return int(text)
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        name="console.read",
+        method="GET",
+        path="/v1/vms/{vm_id}/console",
+        who=Who.USER,
+        summary="Open a guest's serial console and read it; X-Console-Stream names it for what is typed.",
+        handler=Consoles.read,
+        gives=_BYTES,
+    ),
+    Endpoint(
+        name="console.write",
+        method="POST",
+        path="/v1/vms/{vm_id}/console/{stream_id}/input",
+        who=Who.USER,
+        summary="Type into a console that is open.",
+        handler=Consoles.write,
+        takes=_BYTES,
+    ),
+)

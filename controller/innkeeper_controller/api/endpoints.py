@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,8 @@ METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 NOBODY_THERE: Final = 499
 
 Handler = Callable[[Request, Caller], Awaitable[Response]]
+#: A method that is one once it has its object; which class that is, the module of the table knows.
+Unbound = Callable[[Any, Request, Caller], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +39,25 @@ class Endpoint:
     who: Who
     #: One sentence.
     summary: str
-    handler: Handler
+    handler: Unbound
     #: Names and meanings of its query parameters.
     query: tuple[tuple[str, str], ...] = ()
     #: Media type of what it takes and gives; empty for nothing taken.
     takes: str = ""
     gives: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An endpoint that is there."""
+
+    endpoint: Endpoint
+    handler: Handler
+
+
+def bound(endpoints: Iterable[Endpoint], owner: object) -> tuple[Bound, ...]:
+    """Return the endpoints whose handlers are methods of ``owner``."""
+    return tuple(Bound(each, partial(each.handler, owner)) for each in endpoints)
 
 
 def refused(refusal: RefusalError) -> Response:
@@ -50,7 +66,7 @@ def refused(refusal: RefusalError) -> Response:
 
 
 def router(
-    endpoints: Iterable[Endpoint],
+    endpoints: Iterable[Bound],
     cluster: Cluster,
     methods_of: Callable[[str], list[str]],
     more: Sequence[BaseRoute] = (),
@@ -63,9 +79,9 @@ def router(
         methods_of: Gives the methods that the request table has for a path.
         more: Routes of others on the same port.
     """
-    by_path: dict[str, dict[str, Endpoint]] = {}
-    for endpoint in endpoints:
-        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    by_path: dict[str, dict[str, Bound]] = {}
+    for each in endpoints:
+        by_path.setdefault(each.endpoint.path, {})[each.endpoint.method] = each
     routes = [Route(path, _guarded(by_method, cluster), methods=METHODS) for path, by_method in by_path.items()]
 
     async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,17 +93,17 @@ def router(
     return Router([*routes, *more], default=unknown, redirect_slashes=False)
 
 
-def _guarded(by_method: Mapping[str, Endpoint], cluster: Cluster) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(by_method: Mapping[str, Bound], cluster: Cluster) -> Callable[[Request], Awaitable[Response]]:
     """Return the handler of a path behind the same check of rights and the same form of refusals as the table's."""
 
     async def handle(request: Request) -> Response:
-        endpoint = by_method.get(request.method)
-        if endpoint is None:
+        found = by_method.get(request.method)
+        if found is None:
             return _not_allowed(request.url.path, sorted(by_method))
         try:
             caller = caller_of(request.scope["headers"], cluster)
-            allow(endpoint.who, caller.user)
-            return await endpoint.handler(request, caller)
+            allow(found.endpoint.who, caller.user)
+            return await found.handler(request, caller)
         except RefusalError as refusal:
             return refused(refusal)
         except DisconnectedError:

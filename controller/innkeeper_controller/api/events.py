@@ -49,49 +49,6 @@ class Events:
         self._feed = feed
         self._past = Past(controller)
 
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """What there is."""
-        return (
-            Endpoint(
-                name="event.follow",
-                method="GET",
-                path="/v1/events",
-                who=Who.USER,
-                summary="Follow the events as they happen (Accept: text/event-stream; Last-Event-ID goes on), or page.",
-                handler=self.follow,
-                query=_FILTERS + _PAGING,
-                gives=EVENT_STREAM,
-            ),
-            Endpoint(
-                name="event.past",
-                method="GET",
-                path="/v1/events/past",
-                who=Who.USER,
-                summary="Read events that are over, the oldest first.",
-                handler=self.past,
-                query=_FILTERS + _PAGING,
-            ),
-            Endpoint(
-                name="vm.history",
-                method="GET",
-                path="/v1/vms/{vm_id}/history",
-                who=Who.USER,
-                summary="Read all that has happened to a VM, even after its end.",
-                handler=self.history,
-                query=_PAGING,
-            ),
-            Endpoint(
-                name="vm.log",
-                method="GET",
-                path="/v1/vms/{vm_id}/log",
-                who=Who.USER,
-                summary="Read the operations and steps of a VM, with the drivers' own words.",
-                handler=self.log,
-                query=_PAGING,
-            ),
-        )
-
     async def follow(self, request: Request, caller: Caller) -> Response:
         """Stream, where the client wants a stream."""
         if EVENT_STREAM not in request.headers.get("accept", ""):
@@ -170,3 +127,44 @@ async def _lines(events: AsyncIterator[Event | None]) -> AsyncIterator[bytes]:
             yield b": quiet\n\n"
         else:
             yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.what.encode(), _encode(event))
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        name="event.follow",
+        method="GET",
+        path="/v1/events",
+        who=Who.USER,
+        summary="Follow the events as they happen (Accept: text/event-stream; Last-Event-ID goes on), or page.",
+        handler=Events.follow,
+        query=_FILTERS + _PAGING,
+        gives=EVENT_STREAM,
+    ),
+    Endpoint(
+        name="event.past",
+        method="GET",
+        path="/v1/events/past",
+        who=Who.USER,
+        summary="Read events that are over, the oldest first.",
+        handler=Events.past,
+        query=_FILTERS + _PAGING,
+    ),
+    Endpoint(
+        name="vm.history",
+        method="GET",
+        path="/v1/vms/{vm_id}/history",
+        who=Who.USER,
+        summary="Read all that has happened to a VM, even after its end.",
+        handler=Events.history,
+        query=_PAGING,
+    ),
+    Endpoint(
+        name="vm.log",
+        method="GET",
+        path="/v1/vms/{vm_id}/log",
+        who=Who.USER,
+        summary="Read the operations and steps of a VM, with the drivers' own words.",
+        handler=Events.log,
+        query=_PAGING,
+    ),
+)

@@ -27,21 +27,6 @@ class Operations:
         self._controller = controller
         self._past = Past(controller)
 
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """What there is."""
-        return (
-            Endpoint(
-                name="operation.wait",
-                method="GET",
-                path="/v1/operations/{operation_id}/wait",
-                who=Who.USER,
-                summary="Wait until an operation has ended, and show it; `ended_at_s` says whether it has.",
-                handler=self.wait,
-                query=(("timeout_s", f"Longest wait, up to {MAX_WAIT_S:g} s."),),
-            ),
-        )
-
     async def wait(self, request: Request, caller: Caller) -> Response:
         """Wait and show."""
         queries.check_names(request, ("timeout_s",))
@@ -55,3 +40,16 @@ class Operations:
                 raise
             body = await self._past.answer_or(refusal, "operation.show", params, caller.user)
         return Response(body, media_type="application/json")
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        name="operation.wait",
+        method="GET",
+        path="/v1/operations/{operation_id}/wait",
+        who=Who.USER,
+        summary="Wait until an operation has ended, and show it; `ended_at_s` says whether it has.",
+        handler=Operations.wait,
+        query=(("timeout_s", f"Longest wait, up to {MAX_WAIT_S:g} s."),),
+    ),
+)

@@ -3,22 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from starlette.routing import BaseRoute
 
+from innkeeper_controller.api import console, events, operations, system, uploads
 from innkeeper_controller.api.app import Api
-from innkeeper_controller.api.console import Consoles
-from innkeeper_controller.api.endpoints import Endpoint, router
-from innkeeper_controller.api.events import Events
+from innkeeper_controller.api.catalogue import ENDPOINTS
+from innkeeper_controller.api.endpoints import bound, router
 from innkeeper_controller.api.feed import Feed
 from innkeeper_controller.api.metrics import Metrics
 from innkeeper_controller.api.openapi import document
-from innkeeper_controller.api.operations import Operations
 from innkeeper_controller.api.routes import Routes
-from innkeeper_controller.api.system import System
 from innkeeper_controller.api.traffic import Traffic
-from innkeeper_controller.api.uploads import Uploads
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.shell import Controller
 from innkeeper_controller.uploads import Spool
@@ -60,18 +58,20 @@ class Service:
         traffic = Traffic()
         self.feed = Feed(controller.reading)
         controller.watchers.append(self.feed.watch)
-        self.consoles = Consoles(controller, entropy=entropy, max_open=limits.max_consoles)
-        self._uploads = Uploads(spool)
+        self.consoles = console.Consoles(controller, entropy=entropy, max_open=limits.max_consoles)
+        self._uploads = uploads.Uploads(spool)
         metrics = Metrics(controller, traffic, self.feed, self.consoles, fabric)
-        system = System(controller, metrics, self._document)
-        parts = (Events(controller, self.feed), Operations(controller), self._uploads, self.consoles, system)
-        self.endpoints: tuple[Endpoint, ...] = tuple(endpoint for part in parts for endpoint in part.endpoints)
+        described = partial(document, REQUESTS.values(), ENDPOINTS, version=version("innkeeper"))
+        endpoints = (
+            *bound(events.ENDPOINTS, events.Events(controller, self.feed)),
+            *bound(operations.ENDPOINTS, operations.Operations(controller)),
+            *bound(uploads.ENDPOINTS, self._uploads),
+            *bound(console.ENDPOINTS, self.consoles),
+            *bound(system.ENDPOINTS, system.System(controller, metrics, described)),
+        )
         routes = Routes(REQUESTS.values())
-        others = router(self.endpoints, controller.reactor.cluster, routes.methods, more)
+        others = router(endpoints, controller.reactor.cluster, routes.methods, more)
         self.app = Api(controller, routes, others, traffic, max_request_bytes=limits.max_request_bytes)
-
-    def _document(self) -> object:
-        return document(REQUESTS.values(), self.endpoints, version=version("innkeeper"))
 
     def close(self) -> None:
         """End what has no end of its own: feeds, consoles, waiting, uploads."""

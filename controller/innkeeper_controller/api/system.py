@@ -29,45 +29,6 @@ class System:
         self._controller, self._metrics, self._document = controller, metrics, document
         self._encoded_document = b""
 
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """What there is."""
-        return (
-            Endpoint(
-                name="system.health",
-                method="GET",
-                path="/healthz",
-                who=Who.ANYONE,
-                summary="Say whether requests are being answered; 503 with the reason while nothing can be written.",
-                handler=self.health,
-            ),
-            Endpoint(
-                name="system.metrics",
-                method="GET",
-                path="/metrics",
-                who=Who.ANYONE,
-                summary="Give the controller's numbers to Prometheus.",
-                handler=self.metrics,
-                gives="text/plain",
-            ),
-            Endpoint(
-                name="system.openapi",
-                method="GET",
-                path="/v1/openapi.json",
-                who=Who.ANYONE,
-                summary="Describe the whole API as OpenAPI 3.1.",
-                handler=self.openapi,
-            ),
-            Endpoint(
-                name="system.verify_log",
-                method="GET",
-                path="/v1/verify/log",
-                who=Who.ADMIN,
-                summary="Tell the whole log again and check that it gives the state; takes a while where it is long.",
-                handler=self.verify_log,
-            ),
-        )
-
     async def health(self, _request: Request, _caller: Caller) -> Response:
         """Say how it is."""
         trouble = self._controller.pipeline.trouble
@@ -89,3 +50,40 @@ class System:
         checked, found = await self._controller.reading.differences(None)
         findings = tuple(Finding(check="log", subject=text.split(":")[0], message=text) for text in found)
         return Response(_encode(Verdict(findings=findings, checked=checked)), media_type=_JSON)
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        name="system.health",
+        method="GET",
+        path="/healthz",
+        who=Who.ANYONE,
+        summary="Say whether requests are being answered; 503 with the reason while nothing can be written.",
+        handler=System.health,
+    ),
+    Endpoint(
+        name="system.metrics",
+        method="GET",
+        path="/metrics",
+        who=Who.ANYONE,
+        summary="Give the controller's numbers to Prometheus.",
+        handler=System.metrics,
+        gives="text/plain",
+    ),
+    Endpoint(
+        name="system.openapi",
+        method="GET",
+        path="/v1/openapi.json",
+        who=Who.ANYONE,
+        summary="Describe the whole API as OpenAPI 3.1.",
+        handler=System.openapi,
+    ),
+    Endpoint(
+        name="system.verify_log",
+        method="GET",
+        path="/v1/verify/log",
+        who=Who.ADMIN,
+        summary="Tell the whole log again and check that it gives the state; takes a while where it is long.",
+        handler=System.verify_log,
+    ),
+)

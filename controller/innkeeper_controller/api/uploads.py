@@ -34,22 +34,6 @@ class Uploads:
         """End the threads."""
         self._threads.shutdown()
 
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """What there is."""
-        return (
-            Endpoint(
-                name="upload.put",
-                method="PUT",
-                path="/v1/uploads",
-                who=Who.USER,
-                summary="Upload a file for `image.add`; with sha256, other bytes than those are refused.",
-                handler=self.put,
-                query=(("sha256", "Digest that has to come out, hexadecimal."),),
-                takes="application/octet-stream",
-            ),
-        )
-
     async def put(self, request: Request, _caller: Caller) -> Response:
         """Take a file."""
         queries.check_names(request, ("sha256",))
@@ -93,3 +77,17 @@ class Uploads:
             return await loop.run_in_executor(self._threads, upload.finish, wanted)
         finally:
             upload.abort()
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        name="upload.put",
+        method="PUT",
+        path="/v1/uploads",
+        who=Who.USER,
+        summary="Upload a file for `image.add`; with sha256, other bytes than those are refused.",
+        handler=Uploads.put,
+        query=(("sha256", "Digest that has to come out, hexadecimal."),),
+        takes="application/octet-stream",
+    ),
+)
