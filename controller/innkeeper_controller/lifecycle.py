@@ -39,17 +39,24 @@ class Route:
     why: str
     #: True where a failure leaves the VM FAILED even when all was taken back.
     fails: bool = False
+    #: Where it rests when a person cancelled it; None for where it began.
+    cancelled: VmState | None = None
 
 
-def _route(origins: set[VmState], through: tuple[VmState, ...], to: VmState | None, why: str, **flags: bool) -> Route:
-    return Route(frozenset(origins), through, to, why, **flags)
+def _route(origins: set[VmState], through: tuple[VmState, ...], to: VmState | None, why: str) -> Route:
+    return Route(frozenset(origins), through, to, why)
 
 
 #: ``{kind: its routes, the first that begins in the VM's state is taken}``
 ROUTES: dict[OperationKind, tuple[Route, ...]] = {
     OperationKind.DEPLOY: (
-        _route(
-            {PENDING, HOLD}, (PROLOG, BOOT), RUNNING, "disks are made on the host, then the guest starts", fails=True
+        Route(
+            frozenset({PENDING, HOLD}),
+            (PROLOG, BOOT),
+            RUNNING,
+            "disks are made on the host, then the guest starts",
+            fails=True,
+            cancelled=HOLD,  # who cancels it does not want it deployed again at once
         ),
     ),
     OperationKind.SUSPEND: (_route({RUNNING}, (SAVE,), SUSPENDED, "memory is saved, the VM stays on its host"),),
@@ -176,9 +183,9 @@ def end(kind: OperationKind, origin: VmState, *, done: bool, taken_back: bool, c
     way = route(kind, origin)
     if done:
         return origin if way.to is None else way.to
-    if taken_back and (cancelled or not way.fails):
-        return origin
-    return FAILED
+    if taken_back and cancelled:
+        return way.cancelled or origin
+    return origin if taken_back and not way.fails else FAILED
 
 
 def correct(state: VmState, power: PowerState) -> VmState:

@@ -80,8 +80,14 @@ class Turn:
     #: Random bytes from the shell, ``entropy(count)``.
     entropy: Callable[[int], bytes] | None = None
     changes: list[Put] = field(default_factory=list)
+    #: Highest numbers given before this turn.
+    ids_before: dict[str, int] = field(init=False)
     events: list[Event] = field(default_factory=list)
     sends: list[tuple[HostId, ControllerMessage]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Remember which numbers have been given."""
+        self.ids_before = dict(self.cluster.last_ids)
 
     def put(self, record: Record) -> None:
         """Set a record's new values, or make it."""
@@ -122,6 +128,7 @@ class Turn:
         """Undo all changes of this turn: the request was refused half-way."""
         for change in reversed(self.changes):
             self.cluster.apply(Put(change.kind, change.key, change.new, change.old))
+        self.cluster.last_ids = self.ids_before
         self.changes.clear()
         self.events.clear()
         self.sends.clear()
