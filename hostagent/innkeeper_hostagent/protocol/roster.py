@@ -37,6 +37,8 @@ class Peer:
     #: Where ROUTER finds the connection that the last frame came over.
     route: bytes
     session: Session
+    #: Not to be looked after before this.
+    due_s: float = 0.0
     #: What is to be sent after the ``Welcome``; None once that has been queued.
     held: list[ControllerMessage] | None = field(default_factory=list)
 

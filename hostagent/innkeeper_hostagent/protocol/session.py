@@ -179,7 +179,7 @@ class Session:
     def next_wakeup_s(self, now_s: float) -> float:
         """Return when ``frames`` or ``is_alive`` will have something new to say, if nothing arrives before."""
         self._begin(now_s)
-        if self._ack_due or self._casual or self._has_room():
+        if self.has_outgoing:
             return now_s
         wakeup_s = min(self._keepalive_at_s(now_s), self._dead_at_s(now_s))
         return wakeup_s if self._resend_at_s is None else min(wakeup_s, self._resend_at_s)
@@ -187,6 +187,11 @@ class Session:
     def is_alive(self, now_s: float) -> bool:
         """Whether the peer knows this session and has been heard of lately."""
         return not self._reset and now_s < self._dead_at_s(now_s)
+
+    @property
+    def has_outgoing(self) -> bool:
+        """Whether something can go on the socket now, whatever the time is."""
+        return self._ack_due or bool(self._casual) or self._has_room()
 
     @property
     def unacknowledged(self) -> int:

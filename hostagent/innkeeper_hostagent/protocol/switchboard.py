@@ -86,7 +86,7 @@ class Switchboard:
         peer = self.roster.peers.get(host_id)
         if peer is not None:
             peer.session.confirm(now_s)
-            self._dirty[host_id] = peer
+            self._mark(peer)
 
     def answer_join(self, public_key: str, message: ControllerMessage) -> None:
         """Answer a join that ``on_join`` left open."""
@@ -107,6 +107,7 @@ class Switchboard:
         dirty, self._dirty = self._dirty, {}
         for peer in dirty.values():
             answers += [(peer.route, frame) for frame in peer.session.frames(now_s)]
+            peer.due_s = min(peer.due_s, peer.session.next_wakeup_s(now_s))
         return answers
 
     @property
@@ -121,12 +122,20 @@ class Switchboard:
                 self.counters["revoked"] += 1
                 self._answer((peer.route, peer.session.session_id), refusals.unknown_key())
                 self._lose(peer)
-            elif not peer.session.is_alive(now_s):
-                self.counters["silent"] += 1
-                self._lose(peer)
-            elif peer.session.next_wakeup_s(now_s) <= now_s:
-                self._dirty[peer.host_id] = peer
+            elif peer.due_s <= now_s:
+                self._look_after(peer, now_s)
         self.drop_overflowed()
+
+    def _look_after(self, peer: Peer, now_s: float) -> None:
+        if not peer.session.is_alive(now_s):
+            self.counters["silent"] += 1
+            self._lose(peer)
+            return
+        # What has arrived since the moment was set may have put it off.
+        peer.due_s = peer.session.next_wakeup_s(now_s)
+        if peer.due_s <= now_s:
+            peer.due_s = now_s + self._interval_s
+            self._dirty[peer.host_id] = peer
 
     def drop_overflowed(self) -> None:
         """End the sessions whose peers took nothing any more."""
@@ -165,7 +174,7 @@ class Switchboard:
             self._owner.on_message(peer.host_id, message)
             if isinstance(message, Goodbye):
                 self._lose(peer)
-        self._dirty[peer.host_id] = peer
+        self._mark(peer)
 
     def _on_stale(self, standing: Standing, route: bytes, frame: Frame) -> None:
         self.counters[standing.value] += 1
@@ -279,6 +288,11 @@ class Switchboard:
         # Never in answer to a reset, or two ends could go on for ever.
         if frame.kind is not Kind.RESET:
             self._answers.append((route, pack(Kind.RESET, Role.CONTROLLER, frame.session_id)))
+
+    def _mark(self, peer: Peer) -> None:
+        # A keepalive that is due can wait for the tick, which sends many at once.
+        if peer.session.has_outgoing:
+            self._dirty[peer.host_id] = peer
 
     def _lose(self, peer: Peer) -> None:
         if self.roster.peers.get(peer.host_id) is peer:
