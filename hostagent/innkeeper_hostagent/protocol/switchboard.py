@@ -8,11 +8,12 @@ A key that belongs to no host may only ask to join.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from innkeeper_hostagent.protocol import refusals, wire
 from innkeeper_hostagent.protocol.errors import BadFrameError, BadMessageError, SessionOverflowError
 from innkeeper_hostagent.protocol.frames import Frame, Kind, Role, pack, parse
+from innkeeper_hostagent.protocol.joiners import Joiners, Return
 from innkeeper_hostagent.protocol.messages import (
     PROTOCOL_MAJOR,
     AgentMessage,
@@ -32,11 +33,6 @@ _STRANGERS_PER_S: Final = 20.0
 _STRANGERS_AT_ONCE: Final = 100.0
 #: Nothing that a stranger may say is longer.
 _MAX_STRANGER_BYTES: Final = 4_096
-#: Joins that wait for ``answer_join``; of more the oldest is forgotten and asks again.
-_MAX_JOINERS: Final = 256
-
-#: Where an answer to one frame goes: the route and the session id.
-_Return: TypeAlias = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +57,7 @@ class Switchboard:
         self._interval_s = heartbeat_interval_s
         self._limits = limits
         self._strangers = Allowance(_STRANGERS_PER_S, capacity=_STRANGERS_AT_ONCE)
-        self._joiners: dict[str, _Return] = {}
+        self._joiners = Joiners()
         #: Sessions that may have something to say, and answers outside of any session.
         self._dirty: dict[int, Peer] = {}
         self._answers: list[tuple[bytes, bytes]] = []
@@ -90,7 +86,7 @@ class Switchboard:
 
     def answer_join(self, public_key: str, message: ControllerMessage) -> None:
         """Answer a join that ``on_join`` left open."""
-        back = self._joiners.pop(public_key, None)
+        back = self._joiners.take(public_key)
         if back is not None:
             self._answer(back, message)
 
@@ -260,16 +256,13 @@ class Switchboard:
         if not isinstance(message, Join):
             return False
         self.counters["joins"] += 1
-        self._joiners.pop(public_key, None)
-        if len(self._joiners) >= _MAX_JOINERS:
-            self._joiners.pop(next(iter(self._joiners)))
-        self._joiners[public_key] = back
+        self._joiners.keep(public_key, back)
         answer = self._owner.on_join(public_key, message)
         if answer is not None:
             self.answer_join(public_key, answer)
         return True
 
-    def _speaks_otherwise(self, back: _Return, frame: Frame) -> bool:
+    def _speaks_otherwise(self, back: Return, frame: Frame) -> bool:
         """Whether the frame opens in another major version, which it is then told."""
         major = wire.peek_major(frame.message)
         if major is None or major == PROTOCOL_MAJOR:
@@ -278,7 +271,7 @@ class Switchboard:
         self._answer(back, refusals.other_version(major))
         return True
 
-    def _answer(self, back: _Return, message: ControllerMessage) -> None:
+    def _answer(self, back: Return, message: ControllerMessage) -> None:
         """Send a message outside of any session of ours."""
         route, session = back
         frame = pack(Kind.CASUAL, Role.CONTROLLER, session, sequence=1, message=wire.encode(message))

@@ -3,10 +3,10 @@
 It knows no session, socket or sender.
 
 ``msgspec`` decodes and validates in one pass, in a tenth of the time that ``msgpack`` with ``msgspec.convert`` takes,
-but makes room for as many elements as a list declares before it has seen one: five bytes could cost 32 GB. Only lists
-and maps with 32-bit counts can do that, and no message needs one. So bytes in which such a count may be (it may as well
-be part of a number or a text) go the long way, where ``msgpack`` checks every count against a limit first; and so do
-those in which a number may be that is not finite.
+but has no limits to set: that it refuses a list of four thousand million elements before it makes room for them
+(0.22 does) is promised nowhere. Only lists and maps with 32-bit counts could do harm, and no message needs one. So
+bytes in which such a count may be (it may as well be part of a number or a text) go the long way, where ``msgpack``
+checks every count against a limit; and so do those in which a number may be that is not finite.
 """
 
 import functools
