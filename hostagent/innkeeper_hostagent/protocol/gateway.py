@@ -184,27 +184,28 @@ class Gateway:
 
     def _tick(self) -> None:
         """Look after every session: one timer for all, whatever their number."""
+        self._tick_handle = self._loop.call_later(self._tick_s, self._tick)
         self._switchboard.tick(self._loop.time())
         self._flush_soon()
-        self._tick_handle = self._loop.call_later(self._tick_s, self._tick)
 
     def _flush_soon(self) -> None:
-        if self._flush_handle is None and self._switchboard.has_outgoing:
+        if self._flush_handle is None and self._socket is not None and self._switchboard.has_outgoing:
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_handle = None
         self._switchboard.drop_overflowed()
+        if self._socket is None or self._pump is None:
+            # The owner has closed the gateway when it was told of a host that it lost.
+            return
         for route, frame in self._switchboard.outgoing(self._loop.time()):
-            self._put(route, frame)
-        if self._pump is not None:
-            self._pump.sent()
+            self._put(self._socket, route, frame)
+        self._pump.sent()
 
-    def _put(self, route: bytes, frame: bytes) -> None:
+    def _put(self, socket: sockets.Socket, route: bytes, frame: bytes) -> None:
         """Give a frame to the socket; what does not get through is the session's to send again."""
-        assert self._socket is not None, "flushed after close"
         try:
-            self._socket.send_multipart([route, frame], zmq.NOBLOCK)
+            socket.send_multipart([route, frame], zmq.NOBLOCK)
         except zmq.Again:
             self.counters["congested"] += 1
         except zmq.ZMQError as error:

@@ -248,7 +248,9 @@ class Link:
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._flush_handle = None
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
         now_s = self._loop.time()
         assert self._session is not None, "flushed after hanging up"
         assert self._socket is not None, "flushed after hanging up"

@@ -50,6 +50,8 @@ class Channel:
         self.endpoint = endpoint
         self.context = context
         self.loop = asyncio.get_running_loop()
+        self.failures = []
+        self.loop.set_exception_handler(lambda _, context: self.failures.append(context))
         self.hosts = {AGENT_KEYS.public: 1}
         self.diary = Diary()
         self.stack = ExitStack()
@@ -62,6 +64,10 @@ class Channel:
 
     async def __aexit__(self, *_):
         self.stack.close()
+        # What was still scheduled when the sockets were closed must do no harm.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert self.failures == []
 
     def open_gateway(self, *, interval_s=INTERVAL_S, limits=None):
         def on_connected(host_id, hello):
