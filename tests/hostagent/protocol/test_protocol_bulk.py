@@ -184,6 +184,30 @@ def test_a_file_given_open_is_served_and_closed(holding, tmp_path):
     assert [file.closed for file in opened] == [True]
 
 
+def test_the_manifest_beside_a_file_given_open_is_used(holding, tmp_path):
+    data = patterned("xx")
+    path = write_sparse(tmp_path / "image", data)
+    server = holding.serve(opener=lambda _: path.open("rb", buffering=0))
+    with path.open("rb") as file:
+        save(beside_of(path), digest_of(data), make_manifest(file, lambda _done, _total: None)[0])
+    server.admit(CLIENT_KEYS.public, [digest_of(data)], 600)
+    bring(data, [server], tmp_path / "t")
+
+    assert (tmp_path / "t").read_bytes() == data
+    assert server._shelf._maker is None
+
+
+def test_a_file_that_cannot_be_opened_is_an_answer(holding, tmp_path):
+    def opener(_):
+        raise DriverError("image is not a regular file", code="refused")
+
+    server = holding.serve(opener=opener)
+    server.admit(CLIENT_KEYS.public, ["0" * 64], 600)
+
+    with pytest.raises(DriverError, match="unreadable: image is not a regular file"):
+        bring(b"", [server], tmp_path / "t", digest="0" * 64, size_bytes=5)
+
+
 def test_a_limit_on_the_rate_changes_nothing_else(holding, tmp_path):
     data = patterned("xx")
     bring(data, [holding.serve(data)], tmp_path / "t", rate_limit_bytes_s=100 * CHUNK_BYTES)

@@ -30,6 +30,7 @@ from innkeeper_hostagent.protocol.bulk.shelf import Book, Opener, Shelf
 from innkeeper_hostagent.protocol.bulk.waiting import WaitingRoom
 from innkeeper_hostagent.protocol.errors import BadMessageError
 from innkeeper_hostagent.protocol.keys import KeyPair
+from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.vocabulary import Digest
 
 _DOMAIN: Final = b"innkeeper-bulk"
@@ -52,8 +53,8 @@ class BulkServer:
             endpoint: Where to listen; port 0 takes any free one.
             keys: What the socket answers with.
             open_digest: Gives the file of a digest, as a path or open, called on the server's thread; None for one
-                that is not here. Files that are given open are closed here. The manifest of a file that is given
-                as a path is kept beside it.
+                that is not here. Files that are given open are closed here. A manifest that ``beside_of`` the file
+                is used, and that of a file given as a path is kept there.
             context: Used for ``inproc`` only: a context has one ZAP handler, and this server brings its own.
 
         Raises:
@@ -167,7 +168,7 @@ class BulkServer:
             return
         try:
             self._serve(route, request)
-        except OSError as error:
+        except (OSError, InnkeeperError) as error:
             self.counters["not_served"] += 1
             self._answer(route, _not_served(request, "unreadable", str(error)))
 

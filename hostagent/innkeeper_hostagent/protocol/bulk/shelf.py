@@ -39,7 +39,7 @@ class Book:
 
     digest: Digest
     file: BinaryIO
-    #: Where its manifest is kept; None where the file has no name.
+    #: Where its manifest is to be kept; None where the file was given open, and its directory is not ours to write to.
     beside: Path | None
     size_bytes: int
     used_s: float
@@ -124,8 +124,7 @@ class Shelf:
         file = found.open("rb", buffering=0) if isinstance(found, Path) else found
         size_bytes = os.fstat(file.fileno()).st_size
         book = Book(digest, file, beside, size_bytes, now_s)
-        if beside is not None:
-            book.manifest = load(beside, digest, size_bytes)
+        book.manifest = load(beside or _beside_open(file), digest, size_bytes)
         return book
 
     def _make_all(self) -> None:
@@ -158,6 +157,11 @@ class Shelf:
 def beside_of(path: Path) -> Path:
     """Return where the manifest of the file at that path is kept."""
     return path.with_name(path.name + _SUFFIX)
+
+
+def _beside_open(file: BinaryIO) -> Path:
+    """Return where the manifest of an open file is, if somebody has put it there."""
+    return beside_of(Path(f"/proc/self/fd/{file.fileno()}").readlink())
 
 
 def save(path: Path, digest: Digest, manifest: Manifest) -> None:
