@@ -31,6 +31,11 @@ class Value(msgspec.Struct, metaclass=ValueMeta, frozen=True, omit_defaults=True
     """Base of every shared value: immutable, compared by content, built by keyword."""
 
 
+def may_be_same(uuid: str, other: str) -> bool:
+    """Whether two UUIDs may be those of one VM: VMs of two controllers can have one number. Empty is not known."""
+    return not uuid or not other or uuid == other
+
+
 class VmState(StrEnum):
     """Where a VM is in its life; which step runs is the operation's business."""
 
@@ -243,6 +248,8 @@ class Observation(Value):
     #: CPU time that the guest has used, seconds.
     cpu_time_s: float = 0.0
     memory_mib: int = 0
+    #: That of its VM, which no VM of another controller has; empty where the hypervisor does not know it.
+    uuid: str = ""
 
 
 class DriverKind(StrEnum):

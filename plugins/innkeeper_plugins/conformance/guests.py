@@ -50,6 +50,16 @@ def failure_of(call: Callable[[], object]) -> str | None:
     return None
 
 
+def ending_codes(driver: HypervisorDriver, place: LocalPlace, vm: Vm) -> list[str | None]:
+    """Return the codes that the verbs which could start or end the VM's guest fail with."""
+    orders: list[Callable[[], object]] = [
+        lambda: driver.deploy(place, vm),
+        lambda: driver.shutdown(place, vm, grace_s=0, force=True),
+        lambda: driver.cancel(place, vm),
+    ]
+    return [failure_of(order) for order in orders]
+
+
 def said(driver: HypervisorDriver, vm: Vm) -> list[tuple[VmId, int, PowerState]]:
     """Return what the driver says of the VM's guest: nothing, or one line."""
     return [(one.vm_id, one.generation, one.power) for one in driver.poll() if one.vm_id == vm.vm_id]

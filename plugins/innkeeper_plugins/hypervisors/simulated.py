@@ -25,7 +25,7 @@ from innkeeper_plugins.hypervisors.simulated_guests import (
 )
 from innkeeper_plugins.protocols import HYPERVISOR_CAPABILITIES, Place, checkpoint_path
 from innkeeper_plugins.transfer.misbehaviour import Misbehaviour, Orders
-from innkeeper_plugins.vocabulary import Observation, PowerState, Vm, VmId
+from innkeeper_plugins.vocabulary import Observation, PowerState, Vm, VmId, may_be_same
 
 NAME = "simulated"
 VERBS = ("deploy", "shutdown", "cancel", "save", "restore", "migrate", "reboot", "reset", "poll", "console")
@@ -232,6 +232,8 @@ class SimulatedDriver:
 
     def _find(self, vm: Vm) -> Guest | None:
         guest = self._store.get(vm.vm_id)
+        if guest is not None and not may_be_same(guest.uuid, vm.uuid):
+            raise DriverError(f"The guest {vm.vm_id} is that of another controller's VM, {guest.uuid}", code="refused")
         if guest is not None and guest.generation > vm.generation:
             raise DriverError(
                 f"VM {vm.vm_id} is here in generation {guest.generation}; this order is for {vm.generation}",
@@ -268,7 +270,8 @@ class SimulatedDriver:
     def _drop(self, guest: Guest) -> None:
         self._store.drop(guest.vm_id)
         self._end_consoles(guest.vm_id)
-        self._tell(Observation(vm_id=guest.vm_id, generation=guest.generation, power=PowerState.ABSENT))
+        gone = PowerState.ABSENT
+        self._tell(Observation(vm_id=guest.vm_id, generation=guest.generation, power=gone, uuid=guest.uuid))
 
     def _end_consoles(self, vm_id: VmId) -> None:
         for console in tuple(self._consoles.pop(vm_id, ())):

@@ -28,6 +28,8 @@ class Guest(Value):
     power: PowerState
     cpu_cores: float
     memory_mib: int
+    #: Its VM's.
+    uuid: str = ""
     #: Addresses of its NICs that have one.
     ips: tuple[str, ...] = ()
     #: How often it has started, since its deployment.
@@ -54,6 +56,7 @@ class Guest(Value):
             power=self.power,
             cpu_time_s=self.cpu_used_s(now_s),
             memory_mib=self.memory_mib if self.runs else 0,
+            uuid=self.uuid,
         )
 
     def cpu_used_s(self, now_s: float) -> float:
@@ -80,6 +83,7 @@ def new_guest(vm: Vm, now_s: float) -> Guest:
         power=PowerState.RUNNING,
         cpu_cores=vm.cpu_cores,
         memory_mib=vm.memory_mib,
+        uuid=vm.uuid,
         ips=tuple(nic.ip for nic in vm.nics if nic.ip),
         since_s=now_s,
     )

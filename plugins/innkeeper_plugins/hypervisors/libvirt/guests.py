@@ -19,7 +19,7 @@ from innkeeper_plugins.hypervisors.libvirt.identity import (
     metadata_text,
     parse_metadata,
 )
-from innkeeper_plugins.vocabulary import Vm
+from innkeeper_plugins.vocabulary import Vm, may_be_same
 
 CGROUP_V2 = Path("/sys/fs/cgroup/cgroup.controllers")
 #: CPU shares of one core: the kernel's own default for a group.
@@ -55,7 +55,8 @@ def lookup(connection: libvirt.virConnect, name: str) -> libvirt.virDomain | Non
 def identity_of(domain: libvirt.virDomain) -> Identity | None:
     """Return whose guest a domain is, None where it is not ours or has just gone."""
     try:
-        return parse_metadata(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE))
+        metadata = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE)
+        return parse_metadata(metadata, domain.UUIDString())
     except libvirt.libvirtError as error:
         if error.get_error_code() in {libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_DOMAIN}:
             return None
@@ -66,7 +67,7 @@ def find(connection: libvirt.virConnect, vm: Vm) -> libvirt.virDomain | None:
     """Return the VM's domain, running or not; None where there is none.
 
     Raises:
-        DriverError: ``refused``: the domain is somebody else's, or of a higher generation.
+        DriverError: ``refused``: the domain is somebody else's, also another controller's, or of a higher generation.
     """
     name = domain_name(vm.vm_id)
     domain = lookup(connection, name)
@@ -75,6 +76,8 @@ def find(connection: libvirt.virConnect, vm: Vm) -> libvirt.virDomain | None:
     identity = identity_of(domain)
     if identity is None or identity.vm_id != vm.vm_id:
         raise DriverError(f"Domain {name} is not a guest of Innkeeper; rename or undefine it", code="refused")
+    if not may_be_same(identity.uuid, vm.uuid):
+        raise DriverError(f"Guest {name} is that of another controller's VM, {identity.uuid}", code="refused")
     if identity.generation > vm.generation:
         raise DriverError(
             f"Guest {name} is of generation {identity.generation}; this order is for generation {vm.generation}",

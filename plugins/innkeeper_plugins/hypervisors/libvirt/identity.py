@@ -17,6 +17,8 @@ class Identity(Value):
 
     vm_id: VmId
     generation: int
+    #: The domain's own, which is the VM's.
+    uuid: str = ""
 
 
 def domain_name(vm_id: VmId) -> str:
@@ -40,13 +42,13 @@ def metadata_text(vm: Vm) -> str:
     return ET.tostring(ET.Element("vm", _attributes(vm)), encoding="unicode")
 
 
-def parse_metadata(text: str) -> Identity | None:
+def parse_metadata(text: str, uuid: str = "") -> Identity | None:
     """Read what ``metadata_text`` wrote, None where it says something else."""
     element = ET.fromstring(text)  # noqa: S314 - libvirt's own output
     vm_id, generation = element.get("id", ""), element.get("generation", "")
     if not (vm_id.isdecimal() and generation.isdecimal()):
         return None
-    return Identity(vm_id=VmId(int(vm_id)), generation=int(generation))
+    return Identity(vm_id=VmId(int(vm_id)), generation=int(generation), uuid=uuid)
 
 
 def _attributes(vm: Vm) -> dict[str, str]:

@@ -7,7 +7,7 @@ import libvirt
 from innkeeper_plugins.hypervisors.libvirt import guests, statistics
 from innkeeper_plugins.hypervisors.libvirt.connection import Connection
 from innkeeper_plugins.hypervisors.libvirt.failures import reported
-from innkeeper_plugins.hypervisors.libvirt.identity import domain_name, named_vm
+from innkeeper_plugins.hypervisors.libvirt.identity import Identity, domain_name, named_vm
 from innkeeper_plugins.vocabulary import Observation, PowerState
 
 Changed = Callable[[Observation], None]
@@ -18,8 +18,8 @@ class Observer:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        #: ``{domain: generation that it had when it was last seen}``
-        self._seen: dict[str, int] = {}
+        #: ``{domain: whose it was when it was last seen}``
+        self._seen: dict[str, Identity] = {}
 
     def poll(self) -> list[Observation]:
         """Return what every guest of ours does.
@@ -46,9 +46,10 @@ class Observer:
                 for seen in self._read(connection.domainListGetStats([domain], statistics.STATS, statistics.NOWAIT)):
                     changed(seen)
                 return
-        generation = self._seen.pop(name, None)
-        if generation is not None:
-            changed(Observation(vm_id=vm_id, generation=generation, power=PowerState.ABSENT))
+        gone = self._seen.pop(name, None)
+        if gone is not None:
+            generation, uuid = gone.generation, gone.uuid
+            changed(Observation(vm_id=vm_id, generation=generation, power=PowerState.ABSENT, uuid=uuid))
 
     def tell_all(self, changed: Changed) -> None:
         """Tell what every guest does, those that have gone meanwhile as well.
@@ -69,6 +70,6 @@ class Observer:
             name = domain.name()
             identity = guests.identity_of(domain) if named_vm(name) is not None else None
             if identity is not None and domain_name(identity.vm_id) == name:
-                self._seen[name] = identity.generation
+                self._seen[name] = identity
                 observations.append(statistics.observation(identity, stats))
         return observations

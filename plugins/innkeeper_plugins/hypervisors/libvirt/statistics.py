@@ -46,6 +46,7 @@ def observation(identity: Identity, stats: Mapping[str, int]) -> Observation:
     return Observation(
         vm_id=identity.vm_id,
         generation=identity.generation,
+        uuid=identity.uuid,
         power=power,
         cpu_time_s=stats.get("cpu.time", 0) / NANOSECONDS_PER_SECOND,
         memory_mib=0 if off else resident_kib // KIB_PER_MIB,
