@@ -31,6 +31,8 @@ class PipelineLimits:
 
     #: Inputs in one loop turn; what is more waits for the next.
     max_inputs_per_turn: int = 256
+    #: Inputs in one loop turn while the disk is idle: few, so that it begins to write while the loop goes on.
+    max_first_inputs: int = 8
     #: Turns that are not durable yet; until there are fewer nothing more is reacted to.
     max_unfinished_turns: int = 16_384
     #: Wait before a commit that could not be made is tried again.
@@ -182,7 +184,8 @@ class Pipeline:
         if self.trouble or self.unfinished_turns >= self._limits.max_unfinished_turns:
             return  # _on_durable and _on_stalled wake it again
         outbox = Outbox()
-        for _ in range(min(len(self._inbox), self._limits.max_inputs_per_turn)):
+        most = self._limits.max_inputs_per_turn if self._unfinished else self._limits.max_first_inputs
+        for _ in range(min(len(self._inbox), most)):
             self._inbox.popleft()(outbox)
         self._hand_over(outbox)
         if self._inbox or self._schedules_on:

@@ -68,24 +68,26 @@ def rows_of(transactions: Iterable[Transaction]) -> Rows:
     """Return the rows of consecutive turns; of a record that changed several times only the last is there."""
     rows = Rows()
     latest: dict[tuple[str, int | str], Record | None] = {}
+    encoded: dict[int, bytes] = {}
     for transaction in transactions:
         for put in transaction.changes:
             latest[put.kind, put.key] = put.new
-        rows.events += _event_rows(transaction)
+        rows.events += _event_rows(transaction, encoded)
         if transaction.answer is not None:
             rows.answers.append(_answer_row(transaction.answer))
     for (kind, key), record in latest.items():
         if record is None:
             rows.drops.setdefault(kind, []).append((key,))
         else:
-            rows.puts.setdefault(kind, []).append(record_row(kind, key, record))
+            body = encoded.get(id(record)) or _encoder.encode(record)
+            rows.puts.setdefault(kind, []).append(_record_row(kind, key, record, body))
     return rows
 
 
-def record_row(kind: str, key: int | str, record: Record) -> Row:
+def _record_row(kind: str, key: int | str, record: Record, body: bytes) -> Row:
     """Return the record's row in its kind's table; drivers know no enums, so states become plain texts."""
     columns = [getattr(record, name) for name in KINDS[kind].columns]
-    return (key, *[str(cell) if isinstance(cell, str) else cell for cell in columns], _encoder.encode(record).decode())
+    return (key, *[str(cell) if isinstance(cell, str) else cell for cell in columns], body.decode())
 
 
 def last_ids_row(last_ids: dict[str, int]) -> Row:
@@ -93,8 +95,8 @@ def last_ids_row(last_ids: dict[str, int]) -> Row:
     return ("last_ids", _encoder.encode(last_ids).decode())
 
 
-def _event_rows(transaction: Transaction) -> list[Row]:
-    changes = _changes_json(transaction.changes)
+def _event_rows(transaction: Transaction, encoded: dict[int, bytes]) -> list[Row]:
+    changes = _changes_json(transaction.changes, encoded)
     rows: list[Row] = []
     for index, event in enumerate(transaction.events):
         rows.append(
@@ -114,10 +116,23 @@ def _event_rows(transaction: Transaction) -> list[Row]:
     return rows
 
 
-def _changes_json(changes: Sequence[Put]) -> str | None:
+def _changes_json(changes: Sequence[Put], encoded: dict[int, bytes]) -> str | None:
+    """Return the changes for the log; new records, which are in it whole, are encoded once for it and their table.
+
+    Args:
+        changes: Of one turn.
+        encoded: ``{id of a record: its JSON}``, filled here; the records outlive it.
+    """
     if not changes:
         return None
-    return _encoder.encode([(put.kind, put.key, changed_fields(put.old, put.new)) for put in changes]).decode()
+    told: list[tuple[str, int | str, object]] = []
+    for put in changes:
+        if put.old is None and put.new is not None:
+            body = encoded[id(put.new)] = _encoder.encode(put.new)
+            told.append((put.kind, put.key, msgspec.Raw(body)))
+        else:
+            told.append((put.kind, put.key, changed_fields(put.old, put.new)))
+    return _encoder.encode(told).decode()
 
 
 def _answer_row(answer: Answer) -> Row:
