@@ -163,6 +163,8 @@ class Joined(Value, tag="joined"):
 
     host_id: int
     host_name: str
+    #: The controller's cluster: a host that has VMs of another one joins in vain.
+    cluster_id: str = ""
 
 
 class Refused(Value, tag="refused"):
@@ -242,6 +244,8 @@ class Disown(Value, tag="disown"):
 
     vm_id: VmId
     generation: int
+    #: The VM's: another VM of that number, which another controller gave it, is not to be touched.
+    uuid: str = ""
 
 
 AgentMessage: TypeAlias = (

@@ -663,6 +663,18 @@ def test_a_file_that_does_not_fit_is_refused_before_its_bytes_come(tmp_path):
     partial.close()
 
 
+def test_a_disk_that_fills_up_is_told_and_leaves_nothing_behind(tmp_path):
+    partial = Partial(tmp_path / "t")
+    partial.close()
+    partial._descriptor = os.open("/dev/full", os.O_RDWR)
+
+    with pytest.raises(DriverError, match=f"{tmp_path} is full; make room") as error:
+        partial.write(0, [(0, 4)], memoryview(b"data"))
+    partial.discard()
+    partial.close()
+    assert (error.value.code, files_in(tmp_path)) == ("no_space", [])
+
+
 @pytest.mark.parametrize("content", [b"", b"\xc1", b"\x80"])
 def test_a_damaged_kept_manifest_is_made_anew(tmp_path, content):
     path = beside_of(tmp_path / "image")
