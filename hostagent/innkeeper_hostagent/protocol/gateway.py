@@ -14,11 +14,12 @@ from typing import Final
 import zmq
 
 from innkeeper_hostagent.protocol import sockets, zap
+from innkeeper_hostagent.protocol.callbacks import Callbacks
 from innkeeper_hostagent.protocol.frames import MAX_FRAME_BYTES
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_hostagent.protocol.messages import AgentMessage, ControllerMessage, Hello, Join, Refused, Welcome
 from innkeeper_hostagent.protocol.session import DEFAULT_LIMITS, SessionLimits
-from innkeeper_hostagent.protocol.switchboard import Callbacks, Switchboard
+from innkeeper_hostagent.protocol.switchboard import Switchboard
 
 _DOMAIN: Final = b"innkeeper"
 #: Frames that ZeroMQ keeps for one peer. It may count up to half of what has long been taken as still waiting,
@@ -27,6 +28,10 @@ _HIGH_WATER_MARK: Final = 2_048
 #: How often sessions are looked after: a fraction of the heartbeat interval, and its limit.
 _TICKS_PER_INTERVAL: Final = 8
 _MAX_TICK_S: Final = 0.5
+#: While nothing but heartbeats comes, they are left to gather for so long. After anything else every frame is read at
+#: once, for so long: where something happens, more does.
+_GATHER_S: Final = 0.01
+_BUSY_S: Final = 1.0
 
 
 class Gateway:
@@ -159,7 +164,7 @@ class Gateway:
             high_water_mark=_HIGH_WATER_MARK,
         )
         self.endpoint = sockets.listen(self._socket, self.endpoint)
-        self._pump = sockets.Pump(self._socket, self._loop, self._on_parts)
+        self._pump = sockets.Pump(self._socket, self._loop, self._on_parts, rest_s=self._rest_s)
 
     def _open_zap(self, context: sockets.Context) -> None:
         self._zap = zap.handler_socket(context)
@@ -181,6 +186,10 @@ class Gateway:
         public_key = route.decode("ascii", "replace") if self._is_inproc else zap.user_id_of(parts[-1])
         self._switchboard.on_frame(route, public_key, parts[-1].bytes, self._loop.time())
         self._flush_soon()
+
+    def _rest_s(self) -> float:
+        is_busy = self._loop.time() - self._switchboard.busy_at_s < _BUSY_S
+        return 0.0 if is_busy else _GATHER_S
 
     def _tick(self) -> None:
         """Look after every session: one timer for all, whatever their number."""

@@ -6,11 +6,10 @@ A key that belongs to no host may only ask to join.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from innkeeper_hostagent.protocol import refusals, wire
+from innkeeper_hostagent.protocol.callbacks import Callbacks
 from innkeeper_hostagent.protocol.errors import BadFrameError, BadMessageError, SessionOverflowError
 from innkeeper_hostagent.protocol.frames import Frame, Kind, Role, pack, parse
 from innkeeper_hostagent.protocol.joiners import Joiners, Return
@@ -35,17 +34,6 @@ _STRANGERS_AT_ONCE: Final = 100.0
 _MAX_STRANGER_BYTES: Final = 4_096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callbacks:
-    """What the owner does with what arrives; ``Gateway`` says when each is called."""
-
-    host_of_key: Callable[[str], int | None]
-    on_message: Callable[[int, AgentMessage], None]
-    on_join: Callable[[str, Join], ControllerMessage | None]
-    on_connected: Callable[[int, Hello], Welcome | Refused | None]
-    on_lost: Callable[[int], None]
-
-
 class Switchboard:
     """Frames in, callbacks and frames out."""
 
@@ -53,6 +41,8 @@ class Switchboard:
         """Begin with nobody connected."""
         self.counters: Counter[str] = Counter()
         self.roster = Roster()
+        #: When something other than heartbeats was heard or sent last.
+        self.busy_at_s = 0.0
         self._owner = callbacks
         self._interval_s = heartbeat_interval_s
         self._limits = limits
@@ -66,6 +56,7 @@ class Switchboard:
 
     def send(self, host_id: int, message: ControllerMessage, now_s: float) -> None:
         """Queue a message for the host."""
+        self.busy_at_s = now_s
         peer = self.roster.peers.get(host_id)
         if peer is None or self._owner.host_of_key(peer.public_key) != host_id:
             self.counters["unsent"] += 1
@@ -146,6 +137,8 @@ class Switchboard:
         except BadFrameError:
             self.counters["malformed"] += 1
             return
+        if frame.kind is Kind.RELIABLE:
+            self.busy_at_s = now_s
         host_id = self._owner.host_of_key(public_key)
         if host_id is None:
             self._on_stranger(route, public_key, frame, now_s)

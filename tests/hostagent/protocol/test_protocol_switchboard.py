@@ -1,11 +1,12 @@
 """Which frame is whose: the controller's side of all sessions, without a socket or a clock."""
 
 from innkeeper_hostagent.protocol import wire
+from innkeeper_hostagent.protocol.callbacks import Callbacks
 from innkeeper_hostagent.protocol.frames import Kind, Role, pack, parse, session_id
 from innkeeper_hostagent.protocol.joiners import Joiners
 from innkeeper_hostagent.protocol.messages import Cancel, Hello, Observed, Welcome
 from innkeeper_hostagent.protocol.session import DEFAULT_LIMITS, SessionLimits
-from innkeeper_hostagent.protocol.switchboard import Callbacks, Switchboard
+from innkeeper_hostagent.protocol.switchboard import Switchboard
 from innkeeper_plugins.vocabulary import OperationId
 
 HELLO = wire.encode(Hello(major=1, minor=0, agent_version="0", host_name="a"))
