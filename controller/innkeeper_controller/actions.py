@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from innkeeper_controller import lifecycle, operations, planner
+from innkeeper_controller import lifecycle, operations, planner, rest
 from innkeeper_controller.lifecycle import IllegalMoveError
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
@@ -32,9 +32,9 @@ def move(turn: Turn, vm: VmRecord, request: str) -> VmRecord:
         raise RefusalError("wrong_state", f"{error}.") from error
     moved = _replace(vm, state=state, since_s=turn.now_s, error="")
     if state is VmState.DONE:
-        moved = operations.end_vm(turn, moved)
+        moved = rest.end_vm(turn, moved)
     turn.put(moved)
-    operations.tell_state(turn, vm, state)
+    rest.tell_state(turn, vm, state)
     return moved
 
 
@@ -266,7 +266,7 @@ def recover(turn: Turn, vm: VmRecord, how: str) -> None:
         return
     before = _replace(vm, state=_state_now(turn, vm, VmState(last.origin)), error="", since_s=turn.now_s)
     turn.put(before)
-    operations.tell_state(turn, vm, before.state)
+    rest.tell_state(turn, vm, before.state)
     if how == "retry" and last.kind in _RETRIES:
         _RETRIES[last.kind](turn, before)
 
@@ -289,7 +289,7 @@ def _start_anew(turn: Turn, vm: VmRecord, how: str) -> None:
     if host is not None:
         _check_off(turn, vm, host)
         if vm.sealed_on != host.host_id:
-            turn.send(host.host_id, Disown(vm_id=vm.vm_id, generation=vm.spec.generation))
+            turn.send(host.host_id, Disown(vm_id=vm.vm_id, generation=vm.spec.generation, uuid=vm.spec.uuid))
     moved = move(turn, vm, how)
     if moved.host_id is not None:
         turn.put(_replace(moved, host_id=None))

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from innkeeper_controller import lifecycle, operations
+from innkeeper_controller import legs, lifecycle, operations
 from innkeeper_controller.images import with_images
 from innkeeper_controller.records import Host, HostState, VmRecord
 from innkeeper_controller.turn import Turn
@@ -29,7 +29,7 @@ from innkeeper_hostagent.protocol.messages import (
     StepStarted,
     Welcome,
 )
-from innkeeper_plugins.vocabulary import HostId, Observation, PowerState, VmId, VmState
+from innkeeper_plugins.vocabulary import HostId, Observation, PowerState, VmId, VmState, may_be_same
 
 _replace = msgspec.structs.replace
 
@@ -57,14 +57,18 @@ def on_join(turn: Turn, public_key: str, message: Join) -> Joined | Refused:
     state = HostState.ON if host.state is HostState.JOINING else host.state
     turn.put(_replace(host, public_key=public_key, join_token_sha256="", state=state))
     turn.event("host.joined", f"host:{host.host_id}", name=host.name, called_itself=message.host_name)
-    return Joined(host_id=host.host_id, host_name=host.name)
+    return _joined(turn, host)
 
 
 def _joined_before(turn: Turn, public_key: str) -> Joined | None:
     """Answer a repeated join: the first answer may have got lost."""
     host_id = turn.cluster.host_of_key.get(public_key)
     host = turn.cluster.hosts.get(host_id) if host_id is not None else None
-    return Joined(host_id=host.host_id, host_name=host.name) if host else None
+    return _joined(turn, host) if host else None
+
+
+def _joined(turn: Turn, host: Host) -> Joined:
+    return Joined(host_id=host.host_id, host_name=host.name, cluster_id=turn.settings.cluster_id)
 
 
 def on_connected(turn: Turn, host: Host, hello: Hello) -> Welcome:
@@ -116,7 +120,7 @@ def on_heartbeat(turn: Turn, host: Host, message: Heartbeat) -> None:
 
 def on_step_started(turn: Turn, host: Host, message: StepStarted) -> None:
     """Follow an operation."""
-    operations.on_step_started(turn, host.host_id, message)
+    legs.on_step_started(turn, host.host_id, message)
 
 
 def on_progress(turn: Turn, host: Host, message: Progress) -> None:
@@ -135,7 +139,7 @@ def on_progress(turn: Turn, host: Host, message: Progress) -> None:
 
 def on_leg_ended(turn: Turn, host: Host, message: LegEnded) -> None:
     """Go on with an operation."""
-    operations.on_leg_ended(turn, host.host_id, message)
+    legs.on_leg_ended(turn, host.host_id, message)
 
 
 def on_observed(turn: Turn, host: Host, message: Observed) -> None:
@@ -144,7 +148,11 @@ def on_observed(turn: Turn, host: Host, message: Observed) -> None:
 
 
 def _observe(turn: Turn, host: Host, guests: tuple[Observation, ...], *, complete: bool) -> None:
-    for guest in guests:
+    ours = [guest for guest in guests if may_be_same(guest.uuid, turn.settings.uuid_of(guest.vm_id))]
+    for guest in (each for each in guests if each not in ours):
+        # Another controller has a VM of the same number here: neither to be believed nor to be touched.
+        _tell_stranger(turn, host, guest, "guest.foreign")
+    for guest in ours:
         vm = turn.cluster.vms.get(VmId(guest.vm_id))
         if vm is None or vm.host_id != host.host_id:
             _observe_stranger(turn, host, guest, vm)
@@ -154,7 +162,7 @@ def _observe(turn: Turn, host: Host, guests: tuple[Observation, ...], *, complet
             _observe_guest(turn, vm, guest.power, host)
     if not complete:
         return
-    seen = {guest.vm_id for guest in guests}
+    seen = {guest.vm_id for guest in ours}
     for vm_id in sorted(turn.cluster.vms_on.get(host.host_id, set()) - seen):
         vm = turn.cluster.vms[vm_id]
         if vm.host_id == host.host_id:
@@ -184,12 +192,16 @@ def _observe_stranger(turn: Turn, host: Host, guest: Observation, vm: VmRecord |
     superseded = vm is not None and guest.generation < vm.spec.generation
     if over or superseded:
         generation = vm.spec.generation if vm is not None else ANY_GENERATION
-        turn.send(host.host_id, Disown(vm_id=guest.vm_id, generation=generation))
+        uuid = turn.settings.uuid_of(guest.vm_id)
+        turn.send(host.host_id, Disown(vm_id=guest.vm_id, generation=generation, uuid=uuid))
     elif guest.power is not PowerState.RUNNING:
         return
+    _tell_stranger(turn, host, guest, "guest.disowned" if over or superseded else "guest.foreign")
+
+
+def _tell_stranger(turn: Turn, host: Host, guest: Observation, what: str) -> None:
     if (host.host_id, guest.vm_id) not in turn.cluster.strangers:
         turn.cluster.strangers.add((host.host_id, guest.vm_id))
-        what = "guest.disowned" if over or superseded else "guest.foreign"
         turn.event(what, f"host:{host.host_id}", vm_id=guest.vm_id, generation=guest.generation)
 
 

@@ -1,5 +1,7 @@
 """From a template's disk to a VM's disk: image, datastore, format and device name looked up and checked."""
 
+import itertools
+import string
 from dataclasses import dataclass, field
 
 from innkeeper_controller.cluster import Cluster
@@ -39,14 +41,11 @@ class Search:
 
     def disks(self, templates: tuple[DiskTemplate, ...]) -> tuple[Disk, ...]:
         """Return the disks that can be made of the templates; mistakes are noted."""
-        found: list[Disk] = []
-        for number, template in enumerate(templates):
-            disk = self._disk(template, number, found)
-            if disk is not None:
-                found.append(disk)
-        return tuple(found)
+        taken = {CONTEXT_TARGET, *(template.target for template in templates)}
+        found = [self._disk(template, number, taken) for number, template in enumerate(templates)]
+        return tuple(disk for disk in found if disk is not None)
 
-    def _disk(self, template: DiskTemplate, number: int, others: list[Disk]) -> Disk | None:
+    def _disk(self, template: DiskTemplate, number: int, taken: set[str]) -> Disk | None:
         line, column = template.line, template.column
         image = self.image(template.image, "DISK/IMAGE", line=line, column=column) if template.image else None
         if template.image and image is None:
@@ -61,7 +60,12 @@ class Search:
         if size_bytes is None:
             return None
         kind = DiskKind.CDROM if image is not None and image.type == "cdrom" else template.kind
-        target = template.target or _free_target(template.dev_prefix or _prefix_of(kind), others)
+        target = template.target or _free_target(template.dev_prefix or _prefix_of(kind), taken)
+        if not target:
+            text = "There are more disks of one bus than device names for them; use another DEV_PREFIX."
+            self.mistakes.append(Mistake(message=text, field="DISK", line=line, column=column))
+            return None
+        taken.add(target)
         return Disk(
             disk_id=number,
             kind=kind,
@@ -117,7 +121,7 @@ def _format(template: DiskTemplate, image: Image | None, kind: DiskKind, driver:
 COPYING_DRIVER = "copy"
 
 
-def _free_target(prefix: str, others: list[Disk]) -> str:
-    taken = {disk.target for disk in others} | {CONTEXT_TARGET}
-    letters = (f"{prefix}{chr(number)}" for number in range(ord("a"), ord("z") + 1))
-    return next(target for target in letters if target not in taken)
+def _free_target(prefix: str, taken: set[str]) -> str:
+    """Return the first free device name, ``vda`` to ``vdz`` and ``vdaa`` to ``vdzz``; empty where there is none."""
+    letters = (*string.ascii_lowercase, *map("".join, itertools.product(string.ascii_lowercase, repeat=2)))
+    return next((target for each in letters if (target := prefix + each) not in taken), "")

@@ -1,5 +1,7 @@
 """What the pure parts of the controller have to know of its configuration."""
 
+import uuid
+
 from innkeeper_plugins.vocabulary import Holder, HostId, Value
 
 #: The controller's own number among those who send and hold: hosts are counted from 1.
@@ -32,3 +34,7 @@ class Settings(Value):
     #: Limit of one bulk request.
     max_vms_per_request: int = 10_000
     max_pending: int = 100_000
+
+    def uuid_of(self, vm_id: int) -> str:
+        """Return the UUID of the VM of that number, which no VM of another cluster has."""
+        return str(uuid.uuid5(uuid.UUID(self.cluster_id), f"vm:{vm_id}"))

@@ -33,7 +33,7 @@ class Blueprint:
     networks: tuple[Network, ...]
 
 
-def submit(turn: Turn, blueprint: Blueprint, *, name: str, hold: bool, count: int) -> tuple[VmRecord, ...]:
+def submit(turn: Turn, blueprint: Blueprint, *, hold: bool, count: int) -> tuple[VmRecord, ...]:
     """Make ``count`` VMs of the blueprint, all or none.
 
     Raises:
@@ -45,7 +45,12 @@ def submit(turn: Turn, blueprint: Blueprint, *, name: str, hold: bool, count: in
     waiting = len(turn.cluster.pending)
     if waiting + count > turn.settings.max_pending:
         raise RefusalError("too_many", f"{waiting} VMs wait already; try again when some of them have started.")
-    base = name or blueprint.template.name
+    if count > 1 and any(nic.ip or nic.mac for nic in blueprint.template.nics):
+        raise RefusalError(
+            "bad_request",
+            "One address cannot be given to several VMs; submit one, or leave IP and MAC out of its NICs.",
+        )
+    base = blueprint.template.name
     return tuple(_make(turn, blueprint, _name(base, number, count), hold=hold) for number in range(count))
 
 

@@ -12,14 +12,14 @@ from typing import Final
 
 import structlog
 
-from innkeeper_hostagent import identity
+from innkeeper_hostagent import identity, ownership
 from innkeeper_hostagent.advertising import Advertiser, Surveyor
 from innkeeper_hostagent.config import Config
 from innkeeper_hostagent.consoles import Consoles
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.equipping import equip
 from innkeeper_hostagent.executor import Executor
-from innkeeper_hostagent.journal import Journal
+from innkeeper_hostagent.journal import JOURNAL, Journal
 from innkeeper_hostagent.lanes import tell
 from innkeeper_hostagent.performer import Ended, Equipment, Performer, Progressed
 from innkeeper_hostagent.protocol.link import Link
@@ -49,7 +49,7 @@ from innkeeper_hostagent.watcher import Watcher
 from innkeeper_hostagent.work import Listeners, Work
 from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.registry import Registry
-from innkeeper_plugins.vocabulary import Digest, VmId
+from innkeeper_plugins.vocabulary import Digest, VmId, may_be_same
 
 _log = structlog.get_logger("innkeeper.agent")
 
@@ -78,6 +78,7 @@ class Agent:
             NotJoinedError: the host belongs to no controller yet.
             JournalError: the journal cannot be used, or another agent has it.
             PluginError: a driver that the configuration names cannot be had.
+            ForeignVmsError: a datastore has VMs of another controller.
             OSError: a datastore or the state directory cannot be used.
         """
         self._loop = loop
@@ -85,12 +86,13 @@ class Agent:
         self.membership = identity.load(config.state_dir)
         self._keys = identity.keys(config.state_dir)
         with contextlib.ExitStack() as opened:
-            self._journal = Journal(config.state_dir / "journal")
+            self._journal = Journal(config.state_dir / JOURNAL)
             opened.callback(self._journal.close)
             self._drivers = Drivers.made(config, registry)
             opened.callback(self._drivers.close)
             self.executor = Executor(self._drivers.facts())
             self._equipment = self._made_equipment()
+            ownership.claim(self._equipment.datastores.values(), self.membership.cluster_id)
             self._watcher = self._made_watcher()
             self._work = self._made_work()
             self._advertiser = self._made_advertiser(registry)
@@ -270,9 +272,10 @@ class Agent:
         self._send(ImagesChanged(added=added, removed=removed))
 
     def _on_disown(self, message: Disown) -> None:
-        if self._watcher.generation_of(message.vm_id) <= message.generation:
+        seen = self._watcher.guest_of(message.vm_id)
+        if seen is None or (seen.generation <= message.generation and may_be_same(seen.uuid, message.uuid)):
             _log.warning("disowned", vm_id=message.vm_id, generation=message.generation)
-            self._work.on_disown(message.vm_id, message.generation)
+            self._work.on_disown(message)
 
     def _on_open_console(self, message: OpenConsole) -> None:
         vm = self.executor.ledger.vms.get(message.vm_id)

@@ -52,7 +52,7 @@ def join(config_path: Path, token: str, name: str, replace: bool) -> None:  # no
 
     config = _config(config_path)
     try:
-        membership = enrolment.enrol(config.state_dir, token, name, replace=replace, timeout_s=_JOIN_TIMEOUT_S)
+        membership = enrolment.enrol(config, token, name, replace=replace, timeout_s=_JOIN_TIMEOUT_S)
     except (InnkeeperError, OSError) as error:
         _fail(str(error))
     click.echo(f"This host is {membership.host_name} of the controller at {membership.endpoint}.")

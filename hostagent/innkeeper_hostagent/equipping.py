@@ -14,7 +14,7 @@ from innkeeper_hostagent.fetching import Fetcher
 from innkeeper_hostagent.images import ImageSteps
 from innkeeper_hostagent.own_steps import OwnSteps
 from innkeeper_hostagent.performer import Equipment
-from innkeeper_hostagent.place import Datastore
+from innkeeper_hostagent.place import datastores_of
 from innkeeper_hostagent.protocol import bulk
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_hostagent.sealing import Seals
@@ -47,7 +47,7 @@ def equip(
     for name, store in config.datastores.items():
         if store.shared and not store.path.is_dir():
             raise ConfigError(f"datastore {name} is shared and {store.path} does not exist; mount it, or make it")
-    datastores = {name: Datastore(name, store.path, shared=store.shared) for name, store in config.datastores.items()}
+    datastores = datastores_of(config)
     vms_dirs = [datastore.vms_dir for datastore in datastores.values()]
 
     def in_use() -> frozenset[str]:

@@ -17,8 +17,8 @@ from innkeeper_hostagent.entries import Entry, LegAccepted, OperationsForgotten
 from innkeeper_hostagent.ledger import Ledger
 from innkeeper_hostagent.legs import Leg, LegKey, LegState
 from innkeeper_hostagent.orders import disown_order, flaw_of, generation_of, is_ours, lacks_driver
-from innkeeper_hostagent.protocol.messages import CarryOut, LegEnded
-from innkeeper_plugins.vocabulary import DriverFacts, OperationId, Outcome, VmId
+from innkeeper_hostagent.protocol.messages import CarryOut, Disown, LegEnded
+from innkeeper_plugins.vocabulary import DriverFacts, OperationId, Outcome, may_be_same
 
 #: How many legs may wait for one subject.
 MAX_WAITING = 8
@@ -82,11 +82,14 @@ class Executor:
             draft.record(OperationsForgotten(operations=known))
         return draft.reaction()
 
-    def on_disown(self, vm_id: VmId, generation: int, now_s: float) -> Reaction:
-        """Switch the guest off and delete its files, unless a higher generation of it has been here."""
-        if self.ledger.generations.get(vm_id, 0) > generation:
+    def on_disown(self, disown: Disown, now_s: float) -> Reaction:
+        """Switch the guest off and delete its files, unless a higher generation of it, or another VM, has been here."""
+        held = self.ledger.vms.get(disown.vm_id)
+        if self.ledger.generations.get(disown.vm_id, 0) > disown.generation:
             return Reaction()
-        order = disown_order(vm_id, generation, self.ledger.vms.get(vm_id), self._drivers)
+        if held is not None and not may_be_same(held.uuid, disown.uuid):
+            return Reaction()
+        order = disown_order(disown, held, self._drivers)
         if (order.operation_id, order.leg, False) in self.ledger.legs:
             return Reaction()
         draft = Draft(self.ledger)
@@ -139,6 +142,9 @@ class Executor:
 
     def _untimely(self, request: CarryOut) -> str:
         vm = request.vm
+        held = self.ledger.vms.get(vm.vm_id) if vm is not None else None
+        if vm is not None and held is not None and not may_be_same(vm.uuid, held.uuid):
+            return "foreign_vm"
         if vm is not None and vm.generation < self.ledger.generations.get(vm.vm_id, 0):
             return "stale_generation"
         if not request.undo and (request.operation_id, request.leg, True) in self.ledger.legs:

@@ -29,6 +29,8 @@ class Membership(Value):
     controller_public_key: str
     #: Name under which the host is known there.
     host_name: str
+    #: The controller's cluster: VMs of any other are not this agent's business. Empty where it did not say.
+    cluster_id: str = ""
 
 
 def keys(state_dir: Path) -> KeyPair:
@@ -44,14 +46,25 @@ def keys(state_dir: Path) -> KeyPair:
 
 def save(state_dir: Path, membership: Membership) -> None:
     """Remember the controller; durable when it returns."""
-    path = state_dir / _CONTROLLER_FILE
+    write_whole(state_dir / _CONTROLLER_FILE, msgspec.json.format(msgspec.json.encode(membership)) + b"\n")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace the file's content; durable when it returns, and never half of it.
+
+    Raises:
+        OSError: the file system refuses; the old content is still there.
+    """
     new_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with new_path.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(membership)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new_path.replace(path)
-    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with new_path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new_path.replace(path)
+    finally:
+        new_path.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

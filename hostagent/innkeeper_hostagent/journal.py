@@ -13,7 +13,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,8 @@ from innkeeper_hostagent.entries import Entry
 from innkeeper_plugins.errors import InnkeeperError
 
 MAGIC: Final = b"innjrnl1"
+#: Its name in the state directory.
+JOURNAL: Final = "journal"
 #: Room is reserved in pieces of this size.
 RESERVE_BYTES: Final = 256 * 1024
 #: With less than this reserved and a full disk, the host takes on nothing new.
@@ -176,6 +178,26 @@ class Journal:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep agents from that journal, which need not exist.
+
+    Raises:
+        JournalError: an agent has it.
+    """
+    lock = _lock(path.with_name(f"{path.name}.lock"))
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def put_aside(path: Path) -> None:
+    """Give the journal another name, so that the next agent begins with none; it has to be locked."""
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(path.with_name(f"{path.name}.{int(time.time())}"))
 
 
 def _lock(path: Path) -> int:

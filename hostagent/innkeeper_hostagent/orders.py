@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from innkeeper_hostagent.protocol.messages import CarryOut
+from innkeeper_hostagent.protocol.messages import CarryOut, Disown
 from innkeeper_plugins.steps import (
     Cancel,
     Delete,
@@ -19,7 +19,7 @@ from innkeeper_plugins.steps import (
     Step,
     verb_of,
 )
-from innkeeper_plugins.vocabulary import DriverFacts, DriverKind, OperationId, Vm, VmId, VmState
+from innkeeper_plugins.vocabulary import DriverFacts, DriverKind, OperationId, Vm, VmState
 
 #: Begins the operation ids that the agent gives to its own orders; the controller's never begin so.
 DISOWN = "disown:"
@@ -89,17 +89,16 @@ def lacks_driver(request: CarryOut, names: frozenset[tuple[DriverKind, str]]) ->
     return False
 
 
-def disown_order(vm_id: VmId, generation: int, held: Vm | None, drivers: Sequence[DriverFacts]) -> CarryOut:
+def disown_order(disown: Disown, held: Vm | None, drivers: Sequence[DriverFacts]) -> CarryOut:
     """Return the order that switches a guest off and deletes the files that only this host sees.
 
     Args:
-        vm_id: The VM.
-        generation: The highest generation that is given up.
+        disown: Which VM, and the highest generation that is given up.
         held: The VM as it was last known here; None where only its id is known.
         drivers: What this host has; all of them are asked where the VM is not known.
     """
     # In the generation that is given up: a driver refuses an order of a lower one than its guest has.
-    vm = msgspec.structs.replace(held, generation=generation) if held else _stranger(vm_id, generation)
+    vm = msgspec.structs.replace(held, generation=disown.generation) if held else _stranger(disown)
     hypervisors = [d.name for d in drivers if d.kind is DriverKind.HYPERVISOR and vm.hypervisor in {"", d.name}]
     transfers = [d for d in drivers if d.kind is DriverKind.TRANSFER]
     steps: list[Step] = [
@@ -107,13 +106,13 @@ def disown_order(vm_id: VmId, generation: int, held: Vm | None, drivers: Sequenc
     ]
     steps += [
         verb(step_id=number, phase=VmState.EPILOG, driver=name)
-        for number, (name, verb) in enumerate(_deletions(vm, transfers), start=len(steps))
+        for number, (name, verb) in enumerate(_deletions(held, transfers), start=len(steps))
     ]
     return CarryOut(
-        operation_id=OperationId(f"{DISOWN}{vm_id}:{generation}"),
+        operation_id=OperationId(f"{DISOWN}{vm.vm_id}:{vm.generation}"),
         request_id="",
         leg=0,
-        subject=f"vm:{vm_id}",
+        subject=f"vm:{vm.vm_id}",
         kind="disown",
         steps=tuple(steps),
         expires_in_s=0.0,
@@ -121,13 +120,13 @@ def disown_order(vm_id: VmId, generation: int, held: Vm | None, drivers: Sequenc
     )
 
 
-def _stranger(vm_id: VmId, generation: int) -> Vm:
+def _stranger(disown: Disown) -> Vm:
     """Return a VM of which nothing but its id is known; it names no hypervisor."""
     return Vm(
-        vm_id=vm_id,
-        name=f"vm-{vm_id}",
-        uuid="",
-        generation=generation,
+        vm_id=disown.vm_id,
+        name=f"vm-{disown.vm_id}",
+        uuid=disown.uuid,
+        generation=disown.generation,
         cpu_cores=0,
         vcpus=1,
         memory_mib=0,
@@ -135,9 +134,9 @@ def _stranger(vm_id: VmId, generation: int) -> Vm:
     )
 
 
-def _deletions(vm: Vm, transfers: Sequence[DriverFacts]) -> list[tuple[str, type[Delete | Postmigrate]]]:
+def _deletions(held: Vm | None, transfers: Sequence[DriverFacts]) -> list[tuple[str, type[Delete | Postmigrate]]]:
     """Return which drivers delete, and how: a shared driver never deletes what another host may use."""
-    wanted = {vm.driver, *(disk.driver for disk in vm.disks)} if vm.uuid else {driver.name for driver in transfers}
+    wanted = {held.driver, *(disk.driver for disk in held.disks)} if held else {driver.name for driver in transfers}
     chosen = [driver for driver in transfers if driver.name in wanted]
     # What deletes the directories comes last: the others may make them again to look into them.
     chosen.sort(key=lambda driver: _SHARED not in driver.capabilities)

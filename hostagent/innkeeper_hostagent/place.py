@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from innkeeper_hostagent.caches import Caches
+from innkeeper_hostagent.config import Config
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.vocabulary import Digest, Disk, Vm
 
@@ -33,6 +34,11 @@ class Datastore:
     def vm_dir(self, vm_id: int) -> Path:
         """Return where a VM's files are, whether there are any or not."""
         return self.path / _VMS / str(vm_id)
+
+
+def datastores_of(config: Config) -> dict[str, Datastore]:
+    """Return ``{name: datastore}`` as the configuration says."""
+    return {name: Datastore(name, store.path, shared=store.shared) for name, store in config.datastores.items()}
 
 
 def no_progress(done_bytes: int, total_bytes: int) -> None:

@@ -80,10 +80,10 @@ class Watcher:
         if vm_id in self._left_out:
             self._poll_in(SETTLE_S)
 
-    def generation_of(self, vm_id: VmId) -> int:
-        """Return the generation of the VM's guest when it was last seen; 0 where it was not."""
+    def guest_of(self, vm_id: VmId) -> Observation | None:
+        """Return the guest of that number as it was last seen; None where it was not."""
         seen = self._told.get(vm_id)
-        return seen.generation if seen is not None and seen.power is not PowerState.ABSENT else 0
+        return seen if seen is not None and seen.power is not PowerState.ABSENT else None
 
     def close(self) -> None:
         """Tell nothing any more."""
@@ -161,7 +161,7 @@ class Watcher:
         known = {guest.vm_id for guest in seen} | worked_on
         for vm_id, told in self._told.items():
             if vm_id not in known:
-                yield Observation(vm_id=vm_id, generation=told.generation, power=PowerState.ABSENT)
+                yield Observation(vm_id=vm_id, generation=told.generation, power=PowerState.ABSENT, uuid=told.uuid)
 
     def _tell(self, guests: list[Observation], *, complete: bool = False) -> None:
         self._told.update((guest.vm_id, guest) for guest in guests)

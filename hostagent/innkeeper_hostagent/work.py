@@ -15,7 +15,7 @@ from innkeeper_hostagent.executor import Executor
 from innkeeper_hostagent.journal import Journal, JournalError
 from innkeeper_hostagent.lanes import tell
 from innkeeper_hostagent.performer import Ended, Performer, Progressed
-from innkeeper_hostagent.protocol.messages import AgentMessage, CarryOut, LegEnded, LegStatus, Progress
+from innkeeper_hostagent.protocol.messages import AgentMessage, CarryOut, Disown, LegEnded, LegStatus, Progress
 from innkeeper_hostagent.recorder import Recorder
 from innkeeper_plugins.vocabulary import OperationId, Outcome, VmId
 
@@ -125,9 +125,9 @@ class Work:
         """Forget operations."""
         self._recorder.take(self._executor.on_confirm(operations))
 
-    def on_disown(self, vm_id: VmId, generation: int) -> None:
+    def on_disown(self, disown: Disown) -> None:
         """Switch a guest off and delete its files."""
-        self._recorder.take(self._executor.on_disown(vm_id, generation, self._loop.time()))
+        self._recorder.take(self._executor.on_disown(disown, self._loop.time()))
 
     def on_heard(self) -> None:
         """Let what needed no entry be acknowledged as well, after all that came before it."""

@@ -423,7 +423,7 @@ def test_what_a_deployment_left_on_its_host_is_cleaned_up_before_the_vm_starts_a
     turn, answer = ask_turn(reactor, "vm.recover", vm_id=vm.vm_id, how=how)
 
     assert (answer.state, now(reactor, vm).host_id) == (state, None)
-    assert sent(turn) == [(1, Disown(vm_id=vm.vm_id, generation=1))]
+    assert sent(turn) == [(1, Disown(vm_id=vm.vm_id, generation=1, uuid=vm.spec.uuid))]
 
 
 def test_a_vm_whose_guest_runs_where_it_could_not_be_taken_back_is_not_started_twice():

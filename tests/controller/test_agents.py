@@ -81,7 +81,7 @@ def test_a_host_joins_once_with_its_token():
     turn, answer = join(reactor, token_of(added))
     host = reactor.cluster.hosts[HostId(1)]
 
-    assert answer == Joined(host_id=1, host_name="web1")
+    assert answer == Joined(host_id=1, host_name="web1", cluster_id=reactor.settings.cluster_id)
     assert (host.state, host.public_key, host.join_token_sha256, host.connected) == (
         HostState.ON,
         "K" * 40,
@@ -151,7 +151,10 @@ def test_a_new_token_rotates_the_key_and_revokes_the_old_one():
     still = dict(reactor.cluster.host_of_key)
     answer = join(reactor, token, "N" * 40)[1]
 
-    assert (still, answer) == ({"K" * 40: 1}, Joined(host_id=1, host_name="web1"))
+    assert (still, answer) == (
+        {"K" * 40: 1},
+        Joined(host_id=1, host_name="web1", cluster_id=reactor.settings.cluster_id),
+    )
     assert reactor.cluster.host_of_key == {"N" * 40: 1}
 
 
@@ -366,7 +369,7 @@ def test_a_guest_of_a_vm_that_is_done_is_disowned_and_told_of_once():
     ask(reactor, "vm.terminate", vm_id=vm.vm_id)
     turns = [say(reactor, 1, observed(guest(vm.vm_id))) for _ in range(2)]
 
-    order = (1, Disown(vm_id=vm.vm_id, generation=agents.ANY_GENERATION))
+    order = (1, Disown(vm_id=vm.vm_id, generation=agents.ANY_GENERATION, uuid=vm.spec.uuid))
     assert [sent(turn) for turn in turns] == [[order], [order]]
     assert [told(turn) for turn in turns] == [[("guest.disowned", "host:1")], []]
 
@@ -378,8 +381,26 @@ def test_a_guest_that_was_superseded_is_disowned_up_to_the_generation_that_is(po
     change(reactor, vm, spec=replace(vm.spec, generation=4))
     turn = say(reactor, 1, observed(guest(vm.vm_id, 3, power)))
 
-    assert sent(turn) == [(1, Disown(vm_id=vm.vm_id, generation=4))]
+    assert sent(turn) == [(1, Disown(vm_id=vm.vm_id, generation=4, uuid=vm.spec.uuid))]
     assert now(reactor, vm).state is VmState.RUNNING
+
+
+@pytest.mark.parametrize("state", [VmState.DONE, VmState.RUNNING, VmState.POWEROFF])
+@pytest.mark.parametrize("host_id", [1, 2])
+def test_a_guest_of_another_controllers_vm_is_neither_believed_nor_disowned(state, host_id):
+    reactor = a_site()
+    vm = a_vm(reactor, host_id=2)
+    if state is VmState.DONE:
+        vm = a_vm(reactor, VmState.HOLD)
+        ask(reactor, "vm.terminate", vm_id=vm.vm_id)
+    else:
+        change(reactor, vm, state=state, spec=replace(vm.spec, generation=9))
+    foreign = replace(guest(vm.vm_id, 3), uuid="6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+    turns = [say(reactor, host_id, observed(foreign)) for _ in range(2)]
+
+    assert [sent(turn) for turn in turns] == [[], []]
+    assert [told(turn) for turn in turns] == [[("guest.foreign", f"host:{host_id}")], []]
+    assert vm.vm_id not in reactor.cluster.observed
 
 
 @pytest.mark.parametrize("vm_id", [99, -1, 2**60])
@@ -426,7 +447,9 @@ def test_files_of_a_stopped_vm_are_never_disowned():
     change(reactor, vm, spec=replace(vm.spec, generation=5))
 
     assert sent(say(reactor, 1, observed(guest(vm.vm_id, 4, OFF)))) == []
-    assert sent(say(reactor, 2, observed(guest(vm.vm_id, 4, OFF)))) == [(2, Disown(vm_id=vm.vm_id, generation=5))]
+    assert sent(say(reactor, 2, observed(guest(vm.vm_id, 4, OFF)))) == [
+        (2, Disown(vm_id=vm.vm_id, generation=5, uuid=vm.spec.uuid))
+    ]
 
 
 # --- what a host says of itself

@@ -40,7 +40,7 @@ from tests.controller.builders import (
 )
 
 from innkeeper_controller import verify
-from innkeeper_controller.operations import MAX_CLEANUP_TRIES
+from innkeeper_controller.legs import MAX_CLEANUP_TRIES
 from innkeeper_controller.records import Event, OperationError, OperationStatus
 from innkeeper_controller.settings import CONTROLLER
 from innkeeper_hostagent.protocol.messages import (

@@ -229,9 +229,9 @@ def test_many_requests_share_one_commit(site: Site):
             await spin()
         ids = [answer.vm_ids for answer in await asyncio.gather(*answers)]
 
-        # The first few go at once, the others together after them.
         assert ids == [(number,) for number in range(100)]
-        assert controller.pipeline.writer.counters.commits == commits + 2
+        # The first few may go alone, because the disk was idle; all others go together.
+        assert controller.pipeline.writer.counters.commits - commits in {1, 2}
 
     site.run(scenario)
 
@@ -632,14 +632,14 @@ def test_a_database_that_breaks_ends_the_controller_and_nothing_more_is_answered
 
 
 @pytest.fixture
-def small_site(tmp_path: Path) -> Iterator[tuple[Site, Path]]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True)
-    site = Site(disk)
-    yield site, disk / "ballast"
-    site.engine.dispose()
-    subprocess.run(["umount", str(disk)], check=True)
+def small_site() -> Iterator[tuple[Site, Path]]:
+    # Not below pytest's own directory, which it could not remove should we be killed.
+    with tempfile.TemporaryDirectory(prefix="inn-small-") as directory:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", directory], check=True)
+        site = Site(Path(directory))
+        yield site, Path(directory) / "ballast"
+        site.engine.dispose()
+        subprocess.run(["umount", directory], check=True)
 
 
 def fill(ballast: Path) -> None:
@@ -660,7 +660,7 @@ def troubles(controller: Controller) -> asyncio.Queue[str]:
     return told
 
 
-BIG = "x" * 200_000
+BIG = f"{TEMPLATE}# {'x' * 200_000}\n"
 
 
 @pytest.mark.root
@@ -672,7 +672,7 @@ def test_on_a_full_disk_nothing_is_accepted_and_nothing_is_lost(small_site: tupl
         site.links.take()
         told = troubles(controller)
         fill(ballast)
-        waiting = submit(controller, "r1", name=BIG)
+        waiting = submit(controller, "r1", template=BIG)
         began = await told.get()
         controller.hosts.on_message(host_id, Heartbeat(cpu_used_cores=0.1, memory_used_mib=5))
         with pytest.raises(RefusalError) as refused:
@@ -704,15 +704,15 @@ def test_whoever_waits_too_long_for_a_full_disk_learns_the_end_by_asking_again(s
         told = troubles(controller)
         fill(ballast)
         with pytest.raises(RefusalError) as given_up:
-            await submit(controller, "r1", name=BIG)
+            await submit(controller, "r1", template=BIG)
         with pytest.raises(RefusalError) as still:
-            await submit(controller, "r1", name=BIG)
+            await submit(controller, "r1", template=BIG)
         ballast.unlink()
         assert [await told.get(), await told.get()] == ["database or disk is full (SQLITE_FULL)", ""]
         await controller.pipeline.settled()
 
         assert (given_up.value.code, still.value.code) == ("unavailable", "unavailable")
-        assert (await submit(controller, "r1", name=BIG)).vm_ids == (0,)
+        assert (await submit(controller, "r1", template=BIG)).vm_ids == (0,)
         assert len(controller.reactor.cluster.vms) == 1
 
     site.run(scenario)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -149,15 +150,15 @@ def test_uploads_leave_of_the_disk_what_the_database_may_need(tmp_path: Path):
 
 
 @pytest.mark.root
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path):
-    (tmp_path / "spool").mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path / "spool")], check=True)
-    try:
-        upload = spool(tmp_path, max_bytes=10**9).begin()
-        with pytest.raises(UploadError, match="no room for the file: No space left on device"):
-            upload.write(bytes(100_000))
-        upload.abort()
+def test_a_full_disk_is_told_and_leaves_nothing():
+    with tempfile.TemporaryDirectory(prefix="inn-small-") as directory:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", directory], check=True)
+        try:
+            upload = spool(Path(directory), max_bytes=10**9).begin()
+            with pytest.raises(UploadError, match="no room for the file: No space left on device"):
+                upload.write(bytes(100_000))
+            upload.abort()
 
-        assert names(tmp_path) == []
-    finally:
-        subprocess.run(["umount", str(tmp_path / "spool")], check=True)
+            assert names(Path(directory)) == []
+        finally:
+            subprocess.run(["umount", directory], check=True)

@@ -91,6 +91,7 @@ class Cluster:
         """Start it all and register the guest's images and a network."""
         self.lab = lab
         self.agents: dict[str, Program] = {}
+        (lab.shared / "datastore").mkdir()
         (lab.switch.directory / "srv" / "controller.toml").write_text(CONTROLLER_TOML)
         self.start_controller()
         for host in lab.hosts:

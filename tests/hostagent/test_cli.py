@@ -14,6 +14,7 @@ from tests.hostagent.controller_of_tests import Controller
 from tests.hostagent.orders_of_tests import a_disk, a_vm, order
 
 from innkeeper_hostagent import cli, enrolment, identity
+from innkeeper_hostagent.config import Config, DatastoreConfig
 from innkeeper_hostagent.enrolment import AlreadyJoinedError
 from innkeeper_hostagent.protocol.errors import JoinRefusedError, JoinTokenError
 from innkeeper_hostagent.protocol.messages import Goodbye, Hello, LegStatus, Observed, StepStarted
@@ -28,7 +29,8 @@ TIMEOUT_S = 20
 
 def enrol(state_dir, token, **values):
     options = {"replace": False, "timeout_s": 5.0} | values
-    return asyncio.to_thread(enrolment.enrol, state_dir, token, "me", **options)
+    config = Config(state_dir=state_dir, datastores={"default": DatastoreConfig(path=state_dir / "store")})
+    return asyncio.to_thread(enrolment.enrol, config, token, "me", **options)
 
 
 def played(scenario):

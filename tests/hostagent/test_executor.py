@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from tests.hostagent.orders_of_tests import (
     BOOT,
@@ -35,7 +36,7 @@ from innkeeper_hostagent.entries import (
 )
 from innkeeper_hostagent.executor import Executor
 from innkeeper_hostagent.legs import EDGES, IllegalLegEventError, LegEvent, LegState, advance
-from innkeeper_hostagent.protocol.messages import LegEnded, LegStatus, StepStarted
+from innkeeper_hostagent.protocol.messages import Disown, LegEnded, LegStatus, StepStarted
 from innkeeper_plugins.steps import Cancel, Delete, Postmigrate, Premigrate
 from innkeeper_plugins.vocabulary import OperationId, Outcome, VmId, VmState
 
@@ -479,7 +480,7 @@ def test_a_disowned_guest_is_switched_off_and_its_files_deleted_and_nobody_is_to
     host.executor.on_confirm([OP])
     host.effects.clear()
 
-    host.take(host.executor.on_disown(VmId(7), 1, 0.0))
+    host.take(host.executor.on_disown(Disown(vm_id=VmId(7), generation=1), 0.0))
     host.ends()
     host.ends()
 
@@ -497,13 +498,25 @@ def test_a_guest_of_a_higher_generation_is_never_disowned():
     host = Host()
     host.asks(order((clone(0),), vm=a_vm(generation=3)))
 
-    assert host.executor.on_disown(VmId(7), 2, 0.0) == Reaction()
+    assert host.executor.on_disown(Disown(vm_id=VmId(7), generation=2), 0.0) == Reaction()
+
+
+def test_a_vm_that_another_controller_gave_the_same_number_is_neither_disowned_nor_ordered_about():
+    host = Host()
+    host.asks(order((clone(0),)))
+    host.ends()
+    theirs = msgspec.structs.replace(a_vm(generation=9), uuid="theirs")
+    host.asks(order((clone(0),), operation_id="o2", vm=theirs))
+
+    assert host.executor.on_disown(Disown(vm_id=VmId(7), generation=9, uuid="theirs"), 0.0) == Reaction()
+    assert host.answers()[1].reason == "foreign_vm"
+    assert host.executor.ledger.vms == {7: a_vm()}
 
 
 def test_disowning_a_vm_cancels_what_is_done_to_it_and_a_new_generation_waits_for_the_end():
     host = Host()
     host.asks(order((clone(0),)))
-    host.take(host.executor.on_disown(VmId(7), 1, 0.0))
+    host.take(host.executor.on_disown(Disown(vm_id=VmId(7), generation=1), 0.0))
     host.asks(order((clone(0),), operation_id="o2", vm=a_vm(generation=2)))
 
     while host.executor.ledger.busy:
@@ -520,7 +533,7 @@ def test_a_vm_is_disowned_in_the_generation_that_is_given_up():
     host.asks(order((clone(0),)))
     host.ends()
 
-    host.take(host.executor.on_disown(VmId(7), 4, 0.0))
+    host.take(host.executor.on_disown(Disown(vm_id=VmId(7), generation=4), 0.0))
 
     assert host.running().vm == a_vm(generation=4)
     assert host.executor.ledger.generations == {7: 4}
@@ -532,7 +545,7 @@ def test_a_disowned_vm_on_shared_storage_keeps_its_shared_disks():
     host.asks(order((deploy(0),), vm=vm))
     host.ends()
 
-    host.take(host.executor.on_disown(VmId(7), 1, 0.0))
+    host.take(host.executor.on_disown(Disown(vm_id=VmId(7), generation=1), 0.0))
     for _ in range(3):
         host.ends()
 
@@ -561,7 +574,7 @@ def test_a_failed_preparation_of_a_migration_spares_what_the_source_still_uses()
 
 def test_every_driver_is_asked_about_a_disowned_vm_that_is_not_known():
     host = Host()
-    host.take(host.executor.on_disown(VmId(99), 3, 0.0))
+    host.take(host.executor.on_disown(Disown(vm_id=VmId(99), generation=3), 0.0))
     for _ in range(3):
         host.ends()
 

@@ -30,7 +30,7 @@ from innkeeper_hostagent.executor import Executor
 from innkeeper_hostagent.ledger import Ledger
 from innkeeper_hostagent.legs import LegState
 from innkeeper_hostagent.orders import is_ours
-from innkeeper_hostagent.protocol.messages import LegEnded, LegStatus
+from innkeeper_hostagent.protocol.messages import Disown, LegEnded, LegStatus
 from innkeeper_plugins.steps import Delete, undo_of, verb_of
 from innkeeper_plugins.vocabulary import OperationId, VmId
 
@@ -179,7 +179,7 @@ class World:
             case "confirm":
                 self.confirm(value)
             case "disown":
-                self.take(self.executor.on_disown(VmId(value[0]), value[1], self.now_s))
+                self.take(self.executor.on_disown(Disown(vm_id=VmId(value[0]), generation=value[1]), self.now_s))
             case "crash":
                 self.crash = value
             case "compact":

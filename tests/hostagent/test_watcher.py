@@ -201,14 +201,14 @@ def test_a_hypervisor_that_does_not_answer_makes_no_guest_absent():
     played(Hypervisor(guest(1)), scenario)
 
 
-def test_the_generation_of_a_guest_is_known_while_it_is_here():
+def test_a_guest_is_known_while_it_is_here():
     async def scenario(scene):
         scene.watcher.report_all()
         await scene.told()
-        assert scene.watcher.generation_of(VmId(1)) == 3
-        assert scene.watcher.generation_of(VmId(9)) == 0
+        assert scene.watcher.guest_of(VmId(1)) == guest(1, generation=3)
+        assert scene.watcher.guest_of(VmId(9)) is None
         scene.hypervisor.changed(guest(1, ABSENT, generation=3))
         await scene.told()
-        assert scene.watcher.generation_of(VmId(1)) == 0
+        assert scene.watcher.guest_of(VmId(1)) is None
 
     played(Hypervisor(guest(1, generation=3)), scenario)

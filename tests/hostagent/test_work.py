@@ -12,7 +12,7 @@ from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.executor import Executor
 from innkeeper_hostagent.journal import Journal
 from innkeeper_hostagent.performer import Performer
-from innkeeper_hostagent.protocol.messages import LegEnded, LegStatus, StepStarted
+from innkeeper_hostagent.protocol.messages import Disown, LegEnded, LegStatus, StepStarted
 from innkeeper_hostagent.work import Listeners, Work
 from innkeeper_plugins.steps import Cancel, Clone, Deploy, Reset
 from innkeeper_plugins.vocabulary import OperationId, PowerState, VmId, VmState
@@ -237,7 +237,7 @@ def test_a_disowned_guest_and_all_that_it_had_here_is_gone(tmp_path):
         host.work.on_carry_out(an_order())
         await host.answer()
         host.work.on_confirm([OperationId("o1")])
-        host.work.on_disown(VmId(7), 1)
+        host.work.on_disown(Disown(vm_id=VmId(7), generation=1))
         host.work.on_carry_out(an_order((Cancel(step_id=0, **COMMON),), operation_id="o2"))
         await host.answer()
         await host.work.stop()

@@ -375,7 +375,7 @@ class Agent:
             case Confirm():
                 self.carry_out(self.executor.on_confirm(message.operations))
             case Disown():
-                self.carry_out(self.executor.on_disown(message.vm_id, message.generation, self.world.now_s))
+                self.carry_out(self.executor.on_disown(message, self.world.now_s))
 
     def carry_out(self, reaction: Reaction) -> None:
         """Persist, then act; a crash may come between any two."""

@@ -74,7 +74,11 @@ def delete(turn: Turn, params: NamedDatastore) -> Nothing:
     """Forget an empty datastore."""
     datastore = find.datastore(turn.cluster, params.datastore)
     images = [image.name for image in turn.cluster.images.values() if image.datastore == datastore.name]
-    vms = [vm.vm_id for vm in turn.cluster.vms.values() if datastore.name in {d.datastore for d in vm.spec.disks}]
+    vms = [
+        vm.vm_id
+        for vm in turn.cluster.vms.values()
+        if datastore.name in {vm.spec.datastore, *(disk.datastore for disk in vm.spec.disks)}
+    ]
     if images or vms:
         raise RefusalError(
             "in_use", f"Datastore {datastore.name} has {len(images)} images and {len(vms)} VMs; delete them first."

@@ -8,6 +8,11 @@ from innkeeper_controller.records import Datastore, Host, Image, Network, Operat
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import HostId, ImageId, OperationId, VmId
 
+#: Longest name of a thing; templates have the same limit.
+MAX_NAME_CHARACTERS = 128
+#: More digits than any number of ours has.
+_MAX_DIGITS = 18
+
 
 def authorize(turn: Turn, owner: str, what: str) -> None:
     """Let the owner and administrators through.
@@ -15,22 +20,47 @@ def authorize(turn: Turn, owner: str, what: str) -> None:
     Raises:
         RefusalError: ``forbidden``.
     """
+    if not may(turn, owner):
+        raise RefusalError("forbidden", f"{what} belongs to {owner}; ask its owner or an administrator.")
+
+
+def may(turn: Turn, owner: str) -> bool:
+    """Return whether who asks is the owner or an administrator."""
     user = turn.user
-    if user is None or user.role == "admin" or user.name == owner:
-        return
-    raise RefusalError("forbidden", f"{what} belongs to {owner}; ask its owner or an administrator.")
+    return user is None or user.role == "admin" or user.name == owner
+
+
+def check_name(noun: str, name: str) -> None:
+    """Refuse what cannot be the name of a new thing.
+
+    Raises:
+        RefusalError: ``bad_request``.
+    """
+    is_plain = name == name.strip() and name.isprintable() and "/" not in name
+    if not (0 < len(name) <= MAX_NAME_CHARACTERS and is_plain and not name.isdecimal()):
+        raise RefusalError(
+            "bad_request",
+            f"{name[:40]!r} is no {noun} name; use up to {MAX_NAME_CHARACTERS} characters that can be printed, "
+            "without a slash, and not a number alone.",
+        )
 
 
 def missing(noun: str, wanted: str, known: Iterable[str]) -> RefusalError:
     """Return the refusal for something that is not there, with what was probably meant."""
+    wanted = wanted if len(wanted) <= MAX_NAME_CHARACTERS else wanted[:MAX_NAME_CHARACTERS] + "..."
     close = difflib.get_close_matches(wanted, known, n=1)
     hint = f" Did you mean {close[0]}?" if close else f" `inn {noun} list` shows what there is."
     return RefusalError("not_found", f"There is no {noun} {wanted}.{hint}")
 
 
+def _number(wanted: str) -> int:
+    """Return the number, -1 for one that is longer than any of ours."""
+    return int(wanted) if len(wanted) <= _MAX_DIGITS else -1
+
+
 def host(cluster: Cluster, wanted: str) -> Host:
     """Return the host of that id or name."""
-    host_id = HostId(int(wanted)) if wanted.isdecimal() else cluster.host_ids.get(wanted)
+    host_id = HostId(_number(wanted)) if wanted.isdecimal() else cluster.host_ids.get(wanted)
     if host_id is None or host_id not in cluster.hosts:
         raise missing("host", wanted, cluster.host_ids)
     return cluster.hosts[host_id]
@@ -38,7 +68,7 @@ def host(cluster: Cluster, wanted: str) -> Host:
 
 def image(cluster: Cluster, wanted: str) -> Image:
     """Return the image of that id or name."""
-    image_id = ImageId(int(wanted)) if wanted.isdecimal() else cluster.image_ids.get(wanted)
+    image_id = ImageId(_number(wanted)) if wanted.isdecimal() else cluster.image_ids.get(wanted)
     if image_id is None or image_id not in cluster.images:
         raise missing("image", wanted, cluster.image_ids)
     return cluster.images[image_id]
@@ -46,7 +76,7 @@ def image(cluster: Cluster, wanted: str) -> Image:
 
 def network(cluster: Cluster, wanted: str) -> Network:
     """Return the network of that id or name."""
-    network_id = int(wanted) if wanted.isdecimal() else cluster.network_ids.get(wanted)
+    network_id = _number(wanted) if wanted.isdecimal() else cluster.network_ids.get(wanted)
     if network_id is None or network_id not in cluster.networks:
         raise missing("network", wanted, cluster.network_ids)
     return cluster.networks[network_id]
@@ -83,7 +113,7 @@ def vm(turn: Turn, vm_id: int) -> VmRecord:
     """
     found = turn.cluster.vms.get(VmId(vm_id))
     if found is None:
-        done = vm_id <= turn.cluster.last_ids.get("vm", -1)
+        done = 0 <= vm_id <= turn.cluster.last_ids.get("vm", -1)
         text = f"VM {vm_id} is DONE; `inn vm history {vm_id}` tells its life." if done else f"There is no VM {vm_id}."
         raise RefusalError("not_found", text)
     authorize(turn, found.owner, f"VM {vm_id}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from innkeeper_controller import operations
+from innkeeper_controller import operations, rest
 from innkeeper_controller.records import Host, HostState
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Nothing, Request, Who
@@ -166,10 +166,10 @@ def _bereave(turn: Turn, vm_id: VmId) -> None:
     vm = turn.cluster.vms.get(vm_id)
     if vm is None or vm.operation_id is not None:
         return
-    left = operations.without_deleted_hosts(turn, vm)
+    left = rest.without_deleted_hosts(turn, vm)
     if left != vm:
         turn.put(left)
-        operations.tell_state(turn, vm, left.state)
+        rest.tell_state(turn, vm, left.state)
 
 
 REQUESTS = (

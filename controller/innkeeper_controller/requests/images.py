@@ -1,5 +1,7 @@
 """Requests about images."""
 
+import re
+
 import msgspec
 
 from innkeeper_controller import operations
@@ -25,6 +27,7 @@ _replace = msgspec.structs.replace
 
 #: What an image may be registered as.
 TYPES = ("os", "datablock", "cdrom", "kernel", "ramdisk")
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class AddImage(Value):
@@ -77,7 +80,7 @@ def add(turn: Turn, params: AddImage) -> ImageView:
         image_id=image.image_id,
         datastore=datastore.name,
         format=params.format,
-        sha256=params.sha256,
+        sha256=params.sha256.lower(),
         size_bytes=params.size_bytes,
         holders=_upload_holders(turn, params),
         path=params.path,
@@ -91,8 +94,7 @@ def add(turn: Turn, params: AddImage) -> ImageView:
 
 
 def _check(turn: Turn, params: AddImage) -> None:
-    if not params.name.strip() or params.name.isdecimal():
-        raise RefusalError("bad_request", f"{params.name!r} is no image name; use one that is not a number.")
+    find.check_name("image", params.name)
     if params.name in turn.cluster.image_ids:
         raise RefusalError("name_taken", f"There is an image {params.name} already; choose another name or delete it.")
     if params.type not in TYPES:
@@ -103,6 +105,10 @@ def _check(turn: Turn, params: AddImage) -> None:
         raise RefusalError(
             "bad_request", "Say where the image comes from: a file to upload, a path on a host, or a URL."
         )
+    if params.sha256 and not _DIGEST.fullmatch(params.sha256):
+        raise RefusalError("bad_request", f"{params.sha256[:80]!r} is no SHA-256; one has 64 hexadecimal digits.")
+    if params.size_bytes is not None and params.size_bytes < 0:
+        raise RefusalError("bad_request", f"An image cannot have {params.size_bytes} bytes.")
     if params.upload and (not params.sha256 or params.size_bytes is None):
         raise RefusalError("bad_request", "An upload is named by its sha256 and size_bytes.")
 
@@ -189,8 +195,13 @@ def delete(turn: Turn, params: NamedImage) -> ImageView:
 
 
 def _drop_legs(turn: Turn, image: Image) -> tuple[Leg, ...]:
+    """Return a leg for each host that has to be told: those that are there, and the one that keeps it for good.
+
+    Other hosts that are away evict what nobody uses by themselves.
+    """
     step: Step = DropImage(step_id=0, phase=VmState.EPILOG, driver="agent", sha256=image.sha256)
-    holders = [h for h in turn.cluster.hosts.values() if image.sha256 in h.advertisement.images and h.connected]
+    holders = [h for h in turn.cluster.hosts.values() if image.sha256 in h.advertisement.images]
+    holders = [h for h in holders if h.connected] + [h for h in holders if not h.connected and h.host_id == image.home]
     return tuple(
         Leg(host_id=host.host_id, steps=(_replace(step, step_id=number),)) for number, host in enumerate(holders)
     )

@@ -2,13 +2,13 @@
 
 import msgspec
 
-from innkeeper_controller import addresses, leases
+from innkeeper_controller import leases
 from innkeeper_controller.records import AddressRange, Network
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Nothing, Request, Who
-from innkeeper_controller.requests.templates import network_from, refuse_mistakes
+from innkeeper_controller.requests.templates import network_from
 from innkeeper_controller.requests.views import LeaseView, NetworkView, lease_view, network_view
-from innkeeper_controller.turn import Mistake, RefusalError, Turn
+from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
 
 
@@ -41,25 +41,30 @@ class NetworkAddress(Value):
     address: str
 
 
+#: ``{parameter: the template's word for it}``
+_WORDS = {
+    "name": "NAME",
+    "bridge": "BRIDGE",
+    "vlan_id": "VLAN_ID",
+    "physical_device": "PHYDEV",
+    "gateway": "GATEWAY",
+    "netmask": "NETWORK_MASK",
+    "dns": "DNS",
+}
+
+
 def add(turn: Turn, params: AddNetwork) -> NetworkView:
     """Make a network."""
     assert turn.user is not None, "networks are made by users"
-    given = {
-        name: value for name in params.__struct_fields__ if (value := getattr(params, name)) and name != "template"
-    }
-    base = network_from(params.template) if params.template else {}
-    wanted = {**base, **given}
+    parts = ((word, getattr(params, name)) for name, word in _WORDS.items())
+    given = {word: str(value) for word, value in parts if value not in ("", None)}
+    wanted = network_from(params.template, given, params.ranges)
     name = str(wanted.get("name", ""))
-    if not name.strip() or name.isdecimal():
-        raise RefusalError("bad_request", f"{name!r} is no network name; use one that is not a number.")
+    find.check_name("network", name)
     if name in turn.cluster.network_ids:
         raise RefusalError("name_taken", f"There is a network {name} already; choose another name.")
     network_id = turn.cluster.next_id("network")
     network = msgspec.convert({**wanted, "network_id": network_id, "owner": turn.user.name}, type=Network)
-    refuse_mistakes(
-        Mistake(message=fault.message, field=f"AR {fault.range_index}/{fault.field.upper()}")
-        for fault in addresses.range_faults(network.ranges)
-    )
     turn.put(network)
     turn.event("network.added", f"network:{network_id}", name=name)
     return network_view(turn.cluster, network)

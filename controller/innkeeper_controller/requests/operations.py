@@ -2,12 +2,12 @@
 
 from innkeeper_controller import operations
 from innkeeper_controller.cluster import UNFINISHED
-from innkeeper_controller.records import Operation
+from innkeeper_controller.records import Image, Operation, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Nothing, Request, Who
 from innkeeper_controller.requests.views import OperationView, operation_view
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import ImageId, Value
+from innkeeper_plugins.vocabulary import Value
 
 
 class NamedOperation(Value):
@@ -17,22 +17,23 @@ class NamedOperation(Value):
 
 
 def owner_of(turn: Turn, operation: Operation) -> str:
-    """Return who owns what the operation is about."""
-    vm = operations.vm_of(turn, operation)
-    if vm is not None:
-        return vm.owner
-    image = turn.cluster.images.get(ImageId(int(operation.subject.partition(":")[2])))
-    return image.owner if image else ""
+    """Return who owns what the operation is about; who asked for it where that is no more."""
+    kind, _, number = operation.subject.partition(":")
+    record = turn.cluster.get(kind, int(number))
+    return record.owner if isinstance(record, VmRecord | Image) else operation.actor
 
 
 def running(turn: Turn, _params: Nothing) -> tuple[OperationView, ...]:
-    """List the operations that go on."""
-    return tuple(operation_view(turn.cluster, turn.cluster.operations[each]) for each in turn.cluster.running)
+    """List the operations that go on, those about other people's things only for administrators."""
+    found = (turn.cluster.operations[each] for each in turn.cluster.running)
+    return tuple(operation_view(turn.cluster, each) for each in found if find.may(turn, owner_of(turn, each)))
 
 
 def show(turn: Turn, params: NamedOperation) -> OperationView:
     """Show one operation."""
-    return operation_view(turn.cluster, find.operation(turn.cluster, params.operation_id))
+    operation = find.operation(turn.cluster, params.operation_id)
+    find.authorize(turn, owner_of(turn, operation), f"Operation {operation.operation_id}")
+    return operation_view(turn.cluster, operation)
 
 
 def cancel(turn: Turn, params: NamedOperation) -> OperationView:

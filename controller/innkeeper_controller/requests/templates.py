@@ -1,10 +1,13 @@
 """Turns what the template parsers find into what requests need, and their mistakes into one refusal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+from innkeeper_controller.records import AddressRange
 from innkeeper_controller.templates import parse
+from innkeeper_controller.templates.attributes import Attribute, Pair
 from innkeeper_controller.templates.errors import TemplateError, sentence
 from innkeeper_controller.templates.network import network_template
+from innkeeper_controller.templates.vm import with_overrides
 from innkeeper_controller.turn import Mistake, RefusalError
 
 
@@ -21,15 +24,28 @@ def refuse_mistakes(mistakes: Iterable[Mistake]) -> None:
         raise RefusalError("bad_template", text, mistakes=found)
 
 
-def network_from(text: str) -> dict[str, object]:
-    """Return the fields of a ``records.Network`` that the template gives.
+def network_from(text: str, given: Mapping[str, str], ranges: Sequence[AddressRange]) -> dict[str, object]:
+    """Return the fields of a ``records.Network`` that a template and parts given one by one ask for.
+
+    Args:
+        text: The template; empty for none.
+        given: ``{BRIDGE: br0}``; these win over the template.
+        ranges: In place of the template's, if any.
 
     Raises:
         RefusalError: ``bad_template``.
     """
     try:
-        template = network_template(parse(text))
+        attributes = with_overrides(parse(text) if text else (), given)
+        if ranges:
+            attributes = (*(each for each in attributes if each.name != "AR"), *map(_range_attribute, ranges))
+        template = network_template(attributes)
     except TemplateError as error:
         refuse_mistakes(error.mistakes)
         raise
     return {name: value for name in template.__struct_fields__ if (value := getattr(template, name)) not in ("", None)}
+
+
+def _range_attribute(wanted: AddressRange) -> Attribute:
+    pairs = {"IP": wanted.ip, "MAC": wanted.mac, "SIZE": str(wanted.size)}
+    return Attribute(name="AR", value=tuple(Pair(key=key, value=value) for key, value in pairs.items() if value))

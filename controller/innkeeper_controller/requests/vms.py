@@ -140,8 +140,9 @@ class Why(Value):
 
 def submit(turn: Turn, params: SubmitVm) -> Submitted:
     """Check the template, lease the addresses and store the VMs as PENDING, all or none."""
-    blueprint = submission.draw(turn, params.template, params.set)
-    records = submission.submit(turn, blueprint, name=params.name, hold=params.hold, count=params.count)
+    name = {"NAME": params.name} if params.name else {}
+    blueprint = submission.draw(turn, params.template, {**params.set, **name})
+    records = submission.submit(turn, blueprint, hold=params.hold, count=params.count)
     return Submitted(vm_ids=tuple(vm.vm_id for vm in records), remarks=blueprint.template.remarks)
 
 

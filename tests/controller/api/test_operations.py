@@ -12,6 +12,7 @@ RUNNING = Operation(
     kind=OperationKind.DELETE_IMAGE,
     subject="image:0",
     origin="",
+    actor="ann",
     plan=Plan(legs=()),
     started_at_s=1.0,
 )

@@ -3,6 +3,7 @@
 import os
 import queue
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,12 +149,12 @@ def test_a_file_locked_by_somebody_else_makes_the_writer_wait_and_lose_nothing(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=True)
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+def small_disk() -> Iterator[Path]:
+    # Not below pytest's own directory, which it could not remove should we be killed.
+    with tempfile.TemporaryDirectory(prefix="inn-small-") as directory:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", directory], check=True)
+        yield Path(directory)
+        subprocess.run(["umount", directory], check=True)
 
 
 @pytest.mark.root

@@ -8,8 +8,9 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,8 @@ from innkeeper_plugins.errors import DriverError
 
 _SUFFIX: Final = ".partial"
 _MODE: Final = 0o644
+#: So much is let gather before the disk is given it.
+_SYNC_BYTES: Final = 32 * CHUNK_BYTES
 _OUT_OF_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -41,6 +44,10 @@ class Partial:
         """
         self._target = target
         self._path = partial_of(target)
+        #: Brings what has been written to the disk while more arrives, so that little is left to do at the end.
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="innkeeper-sync")
+        self._synced: Future[None] | None = None
+        self._unsynced_bytes = 0
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,19 +113,28 @@ class Partial:
             OSError: the file cannot be written.
         """
         taken = 0
-        for offset, count in runs:
-            self._write_at(index * CHUNK_BYTES + offset, data[taken : taken + count])
-            taken += count
+        with self._told_where_full():
+            for offset, count in runs:
+                self._write_at(index * CHUNK_BYTES + offset, data[taken : taken + count])
+                taken += count
+            self._sync_now_and_then(taken)
 
     def _write_at(self, offset: int, data: memoryview) -> None:
         while data:
-            try:
-                written = os.pwrite(self._descriptor, data, offset)
-            except OSError as error:
-                if error.errno in _OUT_OF_SPACE:
-                    raise self._full(error) from error
-                raise
+            written = os.pwrite(self._descriptor, data, offset)
             data, offset = data[written:], offset + written
+
+    def _sync_now_and_then(self, written_bytes: int) -> None:
+        self._unsynced_bytes += written_bytes
+        if self._unsynced_bytes >= _SYNC_BYTES and (self._synced is None or self._synced.done()):
+            self._take_sync_result()
+            self._unsynced_bytes = 0
+            self._synced = self._syncing.submit(os.fdatasync, self._descriptor)
+
+    def _take_sync_result(self) -> None:
+        # The kernel tells of a failed write once only: were it dropped here, the last sync would know of nothing.
+        if self._synced is not None:
+            self._synced.result()
 
     def finish(self) -> None:
         """Make the file durable and give it its name, replacing what is there.
@@ -127,12 +143,9 @@ class Partial:
             DriverError: ``no_space``.
             OSError: the file system refuses.
         """
-        try:
+        with self._told_where_full():
+            self._take_sync_result()
             os.fsync(self._descriptor)
-        except OSError as error:
-            if error.errno in _OUT_OF_SPACE:
-                raise self._full(error) from error
-            raise
         self._path.replace(self._target)
         directory = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -147,11 +160,18 @@ class Partial:
 
     def close(self) -> None:
         """Let go of it; what has been written stays for the next try."""
+        self._syncing.shutdown()
         os.close(self._descriptor)
 
-    def _full(self, error: OSError) -> DriverError:
-        message = f"{self._target.parent} is full; make room and try again"
-        return DriverError(message, code="no_space", stderr=str(error))
+    @contextmanager
+    def _told_where_full(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _OUT_OF_SPACE:
+                raise
+            message = f"{self._target.parent} is full; make room and try again"
+            raise DriverError(message, code="no_space", stderr=str(error)) from error
 
 
 def partial_of(target: Path) -> Path:
