@@ -12,7 +12,7 @@ from innkeeper_controller.records import Network, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.templates import refuse_mistakes
 from innkeeper_controller.templates.context import expand
-from innkeeper_controller.templates.errors import TemplateError
+from innkeeper_controller.templates.errors import TemplateError, in_order
 from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId, VmState
@@ -72,7 +72,7 @@ def draw(turn: Turn, text: str, overrides: dict[str, str]) -> Blueprint:
     search = Search(turn.cluster)
     networks = tuple(_network(search, nic) for nic in template.nics)
     spec = _spec(search, template)
-    refuse_mistakes(search.mistakes)
+    refuse_mistakes(in_order(search.mistakes))
     return Blueprint(text, template, spec, tuple(each for each in networks if each is not None))
 
 
