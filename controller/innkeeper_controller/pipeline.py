@@ -193,17 +193,23 @@ class Pipeline:
 
     def _hand_over(self, outbox: Outbox) -> None:
         if outbox.transactions or self._schedules_on:
-            turn = self.attempt(lambda: self._reactor.schedule(self._clock()))
-            # The scheduler places a limited number at once: as long as it finds something it goes on.
-            self._schedules_on = turn is not None and bool(turn.changes)
-            if turn is not None:
-                self.add(outbox, turn)
+            self._schedule(outbox)
         if outbox.transactions:
             self._submit(outbox)
         elif self._unfinished:
             self._unfinished[-1].absorb(outbox)
         else:
             self._release(outbox)
+
+    def _schedule(self, outbox: Outbox) -> None:
+        """Let VMs and hosts meet; the scheduler looks at a limited number at once, so it may have to go on."""
+        before = len(self._reactor.cluster.unconsidered)
+        turn = self.attempt(lambda: self._reactor.schedule(self._clock()))
+        if turn is None:
+            self._schedules_on = False
+            return
+        self._schedules_on = bool(turn.changes) or 0 < len(self._reactor.cluster.unconsidered) < before
+        self.add(outbox, turn)
 
     def _submit(self, outbox: Outbox) -> None:
         self._number += 1
@@ -216,7 +222,7 @@ class Pipeline:
     def _on_durable(self, number: int) -> None:
         while self._unfinished and self._unfinished[0].number <= number:
             self._release(self._unfinished.popleft())
-        if self._inbox:
+        if self._inbox or self._schedules_on:
             self._wake()
 
     def _on_stalled(self, why: str) -> None:
@@ -243,3 +249,8 @@ def unavailable(why: str) -> RefusalError:
         f"The controller cannot write to its database ({why}); ask again later with the same request id, "
         "which tells whether this request was kept.",
     )
+
+
+def fault() -> RefusalError:
+    """Return the refusal for what our own code could not do."""
+    return RefusalError("internal", "The controller has a fault, and nothing has changed; its log tells more.")

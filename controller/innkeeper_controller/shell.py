@@ -25,7 +25,7 @@ from innkeeper_controller.host_links import HostLinks
 from innkeeper_controller.operation_waits import OperationWaits
 from innkeeper_controller.outbox import Outbox
 from innkeeper_controller.pipeline import DEFAULT_LIMITS as PIPELINE_LIMITS
-from innkeeper_controller.pipeline import Pipeline, PipelineLimits, unavailable
+from innkeeper_controller.pipeline import Pipeline, PipelineLimits, fault, unavailable
 from innkeeper_controller.reactor import Reactor
 from innkeeper_controller.records import Moment, User
 from innkeeper_controller.requests.catalogue import REQUESTS
@@ -114,6 +114,7 @@ class Controller:
         self._open: set[asyncio.Future[bytes]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._forget_answers_at_s = 0.0
+        self._tick_waits = False
 
     async def start(self) -> None:
         """Begin: react, write, and answer."""
@@ -173,7 +174,7 @@ class Controller:
             raise
         await self.pipeline.settled()
         if body is None:
-            raise _fault()
+            raise fault()
         return body
 
     async def _ask(self, request: Request, params: Value, user: User | None, request_id: str, sha256: str) -> bytes:
@@ -201,7 +202,7 @@ class Controller:
         try:
             made = self.pipeline.attempt(lambda: self._made(asked))
             if made is None:
-                raise _fault()
+                raise fault()
         except RefusalError as refusal:
             self._answers.forget(asked.request_id)
             outbox.replies.append((asked.answer, refusal))
@@ -268,7 +269,8 @@ class Controller:
 
     def _tick(self) -> None:
         now_s = self._clock()
-        if not self.pipeline.trouble and not self.pipeline.waiting:
+        if not self._tick_waits:
+            self._tick_waits = True
             self.pipeline.react(self._react_to_tick)
         if now_s >= self._forget_answers_at_s:
             self._forget_answers_at_s = now_s + self.limits.forget_answers_every_s
@@ -276,6 +278,7 @@ class Controller:
         self._timers["tick"] = self._loop.call_later(self.limits.tick_s, self._tick)
 
     def _react_to_tick(self, outbox: Outbox) -> None:
+        self._tick_waits = False
         turn = self.pipeline.attempt(lambda: self.reactor.tick(self._clock()))
         if turn is not None:
             self.pipeline.add(outbox, turn)
@@ -294,7 +297,3 @@ class Controller:
             if not answer.done():
                 answer.set_exception(refusal)
         self.pipeline.refuse_unfinished(refusal)
-
-
-def _fault() -> RefusalError:
-    return RefusalError("internal", "The controller has a fault, and nothing has changed; its log tells more.")

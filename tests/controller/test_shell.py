@@ -251,6 +251,48 @@ def test_the_next_turn_reacts_while_the_last_is_being_written(site: Site):
     site.run(scenario)
 
 
+def test_the_scheduler_goes_on_as_long_as_it_finds_something(site: Site):
+    async def scenario(controller: Controller) -> None:
+        reactor = controller.reactor
+        finds = iter(range(3))
+
+        def schedule(now_s: float) -> Turn:
+            turn = Turn(reactor.cluster, reactor.settings, now_s, "scheduler")
+            found = next(finds, None)
+            if found is not None:
+                turn.put(User(name=f"found-{found}", token_sha256=str(found)))
+            return turn
+
+        reactor.schedule = schedule
+        await submit(controller)
+        await spin()
+        await controller.pipeline.settled()
+
+        assert sorted(reactor.cluster.users) == ["found-0", "found-1", "found-2"]
+        assert next(finds, None) is None
+
+    site.run(scenario)
+
+
+def test_time_passes_however_much_there_is_to_do(site: Site):
+    site.limits = ShellLimits(tick_s=0.001)
+
+    async def scenario(controller: Controller) -> None:
+        ticked = asyncio.Event()
+        tick = controller.reactor.tick
+
+        def noted(now_s: float) -> Turn:
+            ticked.set()
+            return tick(now_s)
+
+        controller.reactor.tick = noted
+        kept = [submit(controller) for _ in range(500)]
+        await ticked.wait()
+        await asyncio.gather(*kept)
+
+    site.run(scenario)
+
+
 def test_a_numbered_request_is_carried_out_once(site: Site):
     async def scenario(controller: Controller) -> None:
         together = await asyncio.gather(*[submit(controller, "r1") for _ in range(3)])
