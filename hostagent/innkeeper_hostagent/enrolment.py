@@ -1,7 +1,6 @@
 """Enrols this host with a controller: makes its keys, shows the token, remembers whom it belongs to. Twice is fine."""
 
 import asyncio
-import contextlib
 import socket
 from pathlib import Path
 
@@ -48,19 +47,34 @@ def enrol(config: Config, token_text: str, name: str, *, replace: bool, timeout_
             f"this host is {old.host_name} of the controller at {old.endpoint}; add --replace to leave that one"
         )
     keys = identity.keys(config.state_dir)
-    with locked(config.state_dir / JOURNAL) if leaves else contextlib.nullcontext():
-        joined: Joined = asyncio.run(asking.join(token, name or socket.gethostname(), keys, timeout_s))
-        membership = Membership(
-            endpoint=token.endpoint,
-            controller_public_key=token.controller_public_key,
-            host_name=joined.host_name,
-            cluster_id=joined.cluster_id,
-        )
+    if leaves:
+        _check_stopped(config)
+    joined: Joined = asyncio.run(asking.join(token, name or socket.gethostname(), keys, timeout_s))
+    membership = Membership(
+        endpoint=token.endpoint,
+        controller_public_key=token.controller_public_key,
+        host_name=joined.host_name,
+        cluster_id=joined.cluster_id,
+    )
+    if old is None or old.cluster_id in {"", joined.cluster_id}:
         ownership.claim(datastores_of(config).values(), joined.cluster_id)
-        if old is not None and leaves and old.cluster_id != joined.cluster_id:
-            put_aside(config.state_dir / JOURNAL)
         identity.save(config.state_dir, membership)
+    else:
+        _change_sides(config, membership)
     return membership
+
+
+def _check_stopped(config: Config) -> None:
+    """Refuse while the agent runs, before the token is used up."""
+    with locked(config.state_dir / JOURNAL):
+        pass
+
+
+def _change_sides(config: Config, membership: Membership) -> None:
+    with locked(config.state_dir / JOURNAL):
+        ownership.claim(datastores_of(config).values(), membership.cluster_id)
+        put_aside(config.state_dir / JOURNAL)
+        identity.save(config.state_dir, membership)
 
 
 def _membership(state_dir: Path) -> Membership | None:

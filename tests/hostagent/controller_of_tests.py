@@ -18,6 +18,7 @@ class Controller:
         self.hellos = []
         self.confirmed = ()
         self.refusal = None
+        self.cluster_id = ""
         self.keep_heartbeats = False
         self.lost = []
         self._heard = asyncio.Event()
@@ -84,12 +85,12 @@ class Controller:
     def _on_join(self, public_key, message):
         if public_key in self.hosts:
             host_id = self.hosts[public_key]
-            return Joined(host_id=host_id, host_name=self.names[host_id])
+            return Joined(host_id=host_id, host_name=self.names[host_id], cluster_id=self.cluster_id)
         name = self.secrets.pop(digest(message.token), None)
         if name is None:
             return Refused(code="bad_token", message="this token is not known")
         self.enrol(public_key, name)
-        return Joined(host_id=self.hosts[public_key], host_name=name)
+        return Joined(host_id=self.hosts[public_key], host_name=name, cluster_id=self.cluster_id)
 
     def _on_connected(self, host_id, hello):
         if self.refusal is not None:

@@ -16,6 +16,7 @@ from tests.hostagent.orders_of_tests import a_disk, a_vm, order
 from innkeeper_hostagent import cli, enrolment, identity
 from innkeeper_hostagent.config import Config, DatastoreConfig
 from innkeeper_hostagent.enrolment import AlreadyJoinedError
+from innkeeper_hostagent.journal import JOURNAL, Journal, JournalError, locked
 from innkeeper_hostagent.protocol.errors import JoinRefusedError, JoinTokenError
 from innkeeper_hostagent.protocol.messages import Goodbye, Hello, LegStatus, Observed, StepStarted
 from innkeeper_plugins.steps import Clone, Deploy
@@ -82,6 +83,57 @@ def test_a_host_leaves_its_controller_only_when_it_is_told_to(tmp_path):
             assert moved.host_name == "elsewhere"
         finally:
             other.close()
+
+    played(scenario)
+
+
+async def moved_to_another(controller, state_dir, cluster_id):
+    """Let a host of cluster ``one`` with a journal join another controller."""
+    controller.cluster_id = "one"
+    await enrol(state_dir, controller.token("h1"))
+    Journal(state_dir / JOURNAL).close()
+    other = Controller()
+    try:
+        other.cluster_id = cluster_id
+        await enrol(state_dir, other.token("h1"), replace=True)
+    finally:
+        other.close()
+
+
+def test_a_host_that_leaves_its_cluster_begins_with_an_empty_journal(tmp_path):
+    async def scenario(controller):
+        await moved_to_another(controller, tmp_path, "two")
+
+        assert identity.load(tmp_path).cluster_id == "two"
+        assert not (tmp_path / JOURNAL).exists()
+        assert len(list(tmp_path.glob("journal.[0-9]*"))) == 1
+
+    played(scenario)
+
+
+def test_a_host_whose_controller_has_a_new_key_keeps_vms_and_journal(tmp_path):
+    async def scenario(controller):
+        (tmp_path / "store" / "vms" / "7").mkdir(parents=True)
+        await moved_to_another(controller, tmp_path, "one")
+
+        assert (tmp_path / JOURNAL).exists()
+
+    played(scenario)
+
+
+def test_a_host_whose_agent_runs_is_not_taken_from_its_controller(tmp_path):
+    async def scenario(controller):
+        controller.cluster_id = "one"
+        await enrol(tmp_path, controller.token("h1"))
+        other = Controller()
+        try:
+            with locked(tmp_path / JOURNAL), pytest.raises(JournalError, match="stop it first"):
+                await enrol(tmp_path, other.token("h1"), replace=True)
+        finally:
+            other.close()
+
+        assert identity.load(tmp_path).cluster_id == "one"
+        assert other.hosts == {}
 
     played(scenario)
 
