@@ -148,10 +148,13 @@ def on_observed(turn: Turn, host: Host, message: Observed) -> None:
 
 
 def _observe(turn: Turn, host: Host, guests: tuple[Observation, ...], *, complete: bool) -> None:
-    ours = [guest for guest in guests if may_be_same(guest.uuid, turn.settings.uuid_of(guest.vm_id))]
-    for guest in (each for each in guests if each not in ours):
-        # Another controller has a VM of the same number here: neither to be believed nor to be touched.
-        _tell_stranger(turn, host, guest, "guest.foreign")
+    ours: list[Observation] = []
+    for guest in guests:
+        if may_be_same(guest.uuid, turn.settings.uuid_of(guest.vm_id)):
+            ours.append(guest)
+        else:
+            # Another controller has a VM of the same number here: neither to be believed nor to be touched.
+            _tell_stranger(turn, host, guest, "guest.foreign")
     for guest in ours:
         vm = turn.cluster.vms.get(VmId(guest.vm_id))
         if vm is None or vm.host_id != host.host_id:

@@ -48,10 +48,7 @@ def view(turn: Turn, datastore: Datastore) -> DatastoreView:
 
 def add(turn: Turn, params: AddDatastore) -> DatastoreView:
     """Make a datastore."""
-    if not params.name or not all(char.isalnum() or char in "-_." for char in params.name):
-        raise RefusalError(
-            "bad_request", f"{params.name!r} is no datastore name; use letters, digits, '-', '_' and '.'."
-        )
+    find.check_name("datastore", params.name, characters="-_.")
     if params.name in turn.cluster.datastores:
         raise RefusalError("name_taken", f"There is a datastore {params.name} already.")
     datastore = Datastore(name=params.name, driver=params.driver)

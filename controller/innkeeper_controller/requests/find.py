@@ -30,18 +30,27 @@ def may(turn: Turn, owner: str) -> bool:
     return user is None or user.role == "admin" or user.name == owner
 
 
-def check_name(noun: str, name: str) -> None:
+def check_name(noun: str, name: str, *, characters: str = "") -> None:
     """Refuse what cannot be the name of a new thing.
+
+    Args:
+        noun: What it is to be the name of.
+        name: The name.
+        characters: What it may have beside letters and digits; all that can be printed where this is empty.
 
     Raises:
         RefusalError: ``bad_request``.
     """
     is_plain = name == name.strip() and name.isprintable() and "/" not in name
+    if characters:
+        is_plain = all(each.isalnum() or each in characters for each in name)
     if not (0 < len(name) <= MAX_NAME_CHARACTERS and is_plain and not name.isdecimal()):
+        may = (
+            f"letters, digits and {' '.join(characters)}" if characters else "characters that can be printed, but no /"
+        )
         raise RefusalError(
             "bad_request",
-            f"{name[:40]!r} is no {noun} name; use up to {MAX_NAME_CHARACTERS} characters that can be printed, "
-            "without a slash, and not a number alone.",
+            f"{name[:40]!r} is no {noun} name; use up to {MAX_NAME_CHARACTERS} {may}, and not a number alone.",
         )
 
 

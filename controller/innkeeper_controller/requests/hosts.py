@@ -50,9 +50,8 @@ class HostToken(Value):
 
 def add(turn: Turn, params: AddHost) -> HostToken:
     """Make the host's record and the token that its agent joins with."""
-    name = params.name.strip()
-    if not name or not all(char.isalnum() or char in "-_." for char in name) or name.isdecimal():
-        raise RefusalError("bad_request", f"{params.name!r} is no host name; use letters, digits, '-', '_' and '.'.")
+    name = params.name
+    find.check_name("host", name, characters="-_.")
     if name in turn.cluster.host_ids:
         raise RefusalError("name_taken", f"There is a host {name} already; `inn host token {name}` makes a new token.")
     host = Host(host_id=HostId(max(1, turn.cluster.next_id("host"))), name=name, labels=params.labels)
@@ -147,7 +146,8 @@ def _check_empty(turn: Turn, host: Host, vm_ids: list[VmId]) -> None:
         )
     others = [each for each in turn.cluster.hosts.values() if each.host_id != host.host_id]
     kept = {digest for each in others for digest in each.advertisement.images}
-    only = [each for each in turn.cluster.images.values() if each.home == host.host_id and each.sha256 not in kept]
+    images = [each for each in turn.cluster.images.values() if each.home == host.host_id and each.sha256]
+    only = [each for each in images if each.sha256 not in kept]
     if only:
         raise RefusalError(
             "in_use",
