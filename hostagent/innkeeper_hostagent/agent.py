@@ -153,6 +153,7 @@ class Agent:
             loop=self._loop,
             send=self._send,
             is_busy=self._is_busy,
+            held=lambda: tuple(self.executor.ledger.vms.values()),
             poll_interval_s=self._config.poll_interval_s,
         )
 

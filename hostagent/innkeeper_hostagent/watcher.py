@@ -14,7 +14,7 @@ from innkeeper_hostagent.lanes import Lane, tell
 from innkeeper_hostagent.protocol.messages import Observed
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.protocols import HypervisorDriver
-from innkeeper_plugins.vocabulary import Observation, PowerState, VmId
+from innkeeper_plugins.vocabulary import Observation, PowerState, Vm, VmId
 
 _log = structlog.get_logger("innkeeper.agent")
 
@@ -34,6 +34,7 @@ class Watcher:
         loop: asyncio.AbstractEventLoop,
         send: Callable[[Observed], None],
         is_busy: Callable[[VmId], bool],
+        held: Callable[[], Iterable[Vm]],
         poll_interval_s: float,
     ) -> None:
         """Watch nothing yet.
@@ -43,12 +44,14 @@ class Watcher:
             loop: The loop on whose thread messages are sent.
             send: Sends to the controller.
             is_busy: Whether a step works on that VM now.
+            held: Returns the VMs that have something on this host.
             poll_interval_s: How often all guests are told of.
         """
         self._hypervisors = tuple(hypervisors)
         self._loop = loop
         self._send = send
         self._is_busy = is_busy
+        self._held = held
         self._poll_interval_s = poll_interval_s
         self._lane = Lane("poll", 1)
         #: What the controller was last told.
@@ -150,11 +153,19 @@ class Watcher:
         if is_whole and not worked_on:
             self._wants_all = False
             self._told.clear()
-            self._tell(fresh, complete=True)
+            self._tell([*fresh, *self._without_guest(fresh)], complete=True)
         else:
             gone = self._gone(seen, worked_on) if is_whole else ()
             self._tell([guest for guest in (*fresh, *gone) if _differs(self._told.get(guest.vm_id), guest)])
         self._poll_in(SETTLE_S if self._wants_all else self._poll_interval_s)
+
+    def _without_guest(self, seen: list[Observation]) -> Iterator[Observation]:
+        """Yield the VMs of which only files are here: whose VM it is not any more, wants to hear of those as well."""
+        known = {guest.vm_id for guest in seen}
+        for vm in self._held():
+            if vm.vm_id not in known:
+                absent = PowerState.ABSENT
+                yield Observation(vm_id=vm.vm_id, generation=vm.generation, power=absent, uuid=vm.uuid)
 
     def _gone(self, seen: list[Observation], worked_on: set[VmId]) -> Iterator[Observation]:
         """Yield guests that were told of and that no hypervisor knows any more."""

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 
+from tests.hostagent.orders_of_tests import a_vm
+
 from innkeeper_hostagent import watcher as watcher_module
 from innkeeper_hostagent.protocol.messages import Observed
 from innkeeper_hostagent.watcher import Watcher
@@ -39,11 +41,13 @@ class Scene:
         self.hypervisor = hypervisor
         self.sent = asyncio.Queue()
         self.busy = set()
+        self.held = ()
         self.watcher = Watcher(
             [hypervisor],
             loop=asyncio.get_running_loop(),
             send=self.sent.put_nowait,
             is_busy=self.busy.__contains__,
+            held=lambda: self.held,
             poll_interval_s=3600.0,
         )
         self.polls = asyncio.Queue()
@@ -199,6 +203,18 @@ def test_a_hypervisor_that_does_not_answer_makes_no_guest_absent():
         await scene.polled()
 
     played(Hypervisor(guest(1)), scenario)
+
+
+def test_vms_of_which_only_files_are_here_are_told_of_with_all_guests():
+    async def scenario(scene):
+        scene.held = (a_vm(1, generation=3), a_vm(2, generation=5))
+        scene.watcher.report_all()
+        held_only = Observation(vm_id=VmId(2), generation=5, power=ABSENT, uuid=a_vm(2).uuid)
+
+        assert await scene.told() == Observed(guests=(guest(1, generation=3), held_only), complete=True)
+        assert scene.watcher.guest_of(VmId(2)) is None
+
+    played(Hypervisor(guest(1, generation=3)), scenario)
 
 
 def test_a_guest_is_known_while_it_is_here():

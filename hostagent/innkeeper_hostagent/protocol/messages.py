@@ -116,7 +116,10 @@ class LegEnded(Value, tag="leg_ended"):
 
 
 class Observed(Value, tag="observed"):
-    """Guests whose power state changed; ``complete`` where these are all guests of the host."""
+    """Guests whose power state changed.
+
+    ``complete`` where these are all guests of the host, and, as absent, all VMs that have only files on it.
+    """
 
     guests: tuple[Observation, ...]
     complete: bool = False
