@@ -111,6 +111,8 @@ def _place_of(cluster: Cluster, vm: VmRecord) -> Iterator[tuple[str, str]]:
             yield f"vm:{vm.vm_id}", f"it is on host {host_id}, which is gone"
     if vm.state in {VmState.RUNNING, VmState.SUSPENDED, VmState.POWEROFF} and vm.host_id is None:
         yield f"vm:{vm.vm_id}", f"it is {vm.state}, but on no host"
+    if vm.state in {VmState.STOPPED, VmState.UNDEPLOYED} and vm.sealed_on is None:
+        yield f"vm:{vm.vm_id}", f"it is {vm.state}, but its files are on no host"
     if vm.state in {VmState.PENDING, VmState.HOLD} and vm.host_id is not None:
         yield f"vm:{vm.vm_id}", f"it is {vm.state}, but on host {vm.host_id}"
 
