@@ -55,10 +55,13 @@ def events(inn: Invocation, subject: str | None, what: str | None, limit: int, *
     With -o json each event is one line.
     """
     filters: dict[str, Any] = {"subject": subject, "what": what}
+    shown = "0"
     for event in inn.client.past_events(limit=limit, **filters):
         _say_event(inn, event)
+        shown = str(event["seq"])
     if follow:
-        with closing(inn.client.events(**filters)) as stream:
+        # From the last one that was shown: what happened while this was on its way must not be missed.
+        with closing(inn.client.events(after=shown, **filters)) as stream:
             for event in stream:
                 _say_event(inn, event)
 

@@ -272,6 +272,17 @@ def test_events_go_on_until_nobody_listens_any_more(run, fake):
     assert fake.asked[-1].headers["Last-Event-ID"] == "1"
 
 
+@pytest.mark.parametrize(("past", "begins_after"), [([], "0"), ([4, 9], "9")])
+def test_events_are_followed_from_the_last_one_that_was_shown(run, fake, past, begins_after):
+    told = {"what": "vm.state", "subject": "vm:7", "at_s": NOW_S, "detail": {"old": "BOOT", "new": "RUNNING"}}
+    stop = Say(status=401, body={"error": {"code": "unauthenticated", "message": "The token was revoked."}})
+    fake.answers = {"GET /v1/events/past": [{**told, "seq": seq} for seq in past], EVENTS: [stop]}
+
+    run("events", "--follow")
+
+    assert fake.asked[-1].headers["Last-Event-ID"] == begins_after
+
+
 def test_ending_a_busy_vm_is_followed_beyond_what_it_was_busy_with(run, fake):
     fake.answers = {
         "POST /v1/vms/7/terminate": {"vm_id": 7, "state": "SAVE", "operation_id": "o3"},
