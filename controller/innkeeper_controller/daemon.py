@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ _log = structlog.get_logger("controller")
 FAILED: Final = 1
 #: The disk can't be trusted any more; systemd starts us again, and the database is opened anew.
 IO_ERROR: Final = 74
+#: Objects made between two looks at the young ones, and looks between two at the older.
+_GC_THRESHOLDS: Final = (20_000, 20, 20)
 
 
 class _RunByDefault(click.Group):
@@ -141,6 +144,7 @@ async def _run(config: Config) -> int:
         loop.add_signal_handler(number, ending.set)
     assembly = Assembly(config)
     await assembly.start()
+    _calm_the_collector()
     notifier = Notifier()
     _log.info(
         "started",
@@ -165,6 +169,13 @@ async def _run(config: Config) -> int:
         return IO_ERROR
     _log.info("stopped")
     return 0
+
+
+def _calm_the_collector() -> None:
+    """Look for cycles less often: records have none, and looking through all of them took a tenth of each request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def _keep_alive(notifier: Notifier) -> None:

@@ -109,8 +109,8 @@ def submissions(count: int) -> Iterator[tuple[Transaction, dict[str, int]]]:
 class Store:
     """The store alone: one group-committing writer, and threads that wait for it."""
 
-    def __init__(self, directory: Path) -> None:
-        self._engine = open_engine(f"sqlite:///{directory}/bare.db")
+    def __init__(self, path: Path) -> None:
+        self._engine = open_engine(f"sqlite:///{path}")
         bring_up(self._engine)
         self._writer = Writer(self._engine, durable=self._on_durable, stalled=print, failed=print)
         self._lock = threading.Lock()
@@ -149,36 +149,31 @@ class Store:
 
 
 def rows() -> list[dict[str, object]]:
-    """Measure."""
+    """Measure; the two that are compared take turns, so that a noisy machine is as bad to both."""
     with fleet() as started:
         started.client.call("network.add", **LAN)
-        many(started, WARM_UP)
+        ids = many(started, WARM_UP)
         process = psutil.Process(started.controller.pid)
-        cpu_s, ids, took_s = sum(process.cpu_times()[:2]), [], []
-        for _ in range(RUNS):
-            began_s = time.perf_counter()
+        cpu_s, took_s, bare_per_s = 0.0, [], []
+        for number in range(RUNS):
+            cpu_before_s, began_s = sum(process.cpu_times()[:2]), time.perf_counter()
             ids += many(started, REQUESTS)
             took_s.append(time.perf_counter() - began_s)
-        cpu_us = (sum(process.cpu_times()[:2]) - cpu_s) / len(ids) * 1e6
-        if sorted(ids) != list(range(WARM_UP, WARM_UP + len(ids))):
+            cpu_s += sum(process.cpu_times()[:2]) - cpu_before_s
+            bare_per_s.append(Store(started.directory / f"bare-{number}.db").measure(REQUESTS))
+        if sorted(ids) != list(range(WARM_UP + RUNS * REQUESTS)):
             raise RuntimeError("an id was given twice, or left out")
-        per_s = REQUESTS / statistics.median(took_s)
-        bare_per_s = Store(started.directory).measure(REQUESTS)
         began_s = time.perf_counter()
         bulk = started.client.call("vm.submit", template=TEMPLATE, count=BULK)["vm_ids"]
         bulk_s = time.perf_counter() - began_s
     if len(bulk) != BULK:
         raise RuntimeError(f"{len(bulk)} of {BULK} VMs were made")
+    per_s, bare = REQUESTS / statistics.median(took_s), statistics.median(bare_per_s)
+    cpu_us = cpu_s / (RUNS * REQUESTS) * 1e6
     return [
         row("durable submissions, 16 clients over HTTP", per_s, "/s", f">= {MIN_PER_S}", holds=per_s >= MIN_PER_S),
-        row("the same submissions, group commit alone, 16 threads", bare_per_s, "/s"),
-        row(
-            "of what group commit alone does",
-            per_s / bare_per_s,
-            "x",
-            ">= 0.3",
-            holds=per_s >= MIN_OF_BARE * bare_per_s,
-        ),
+        row("the same submissions, group commit alone, 16 threads", bare, "/s"),
+        row("of what group commit alone does", per_s / bare, "x", ">= 0.3", holds=per_s >= MIN_OF_BARE * bare),
         row("controller's CPU for each submission", cpu_us, "us"),
         row("one request of 10,000 VMs", bulk_s, "s", f"<= {MAX_BULK_S}", holds=bulk_s <= MAX_BULK_S),
     ]
