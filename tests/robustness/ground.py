@@ -319,14 +319,24 @@ class Ground:
         return self.client.call("vm.show", vm_id=vm_id)
 
     def wait(self, vm_ids, state: str = "RUNNING") -> None:
-        for vm_id in vm_ids:
-            vm = self.client.wait_vm(vm_id, state=state, timeout_s=PATIENCE_S)
-            assert vm["state"] == state, (vm["error"], vm["last_operation"])
+        """Wait until all these VMs rest in that state."""
+        waited_for = set(vm_ids)
+
+        def all_there() -> bool:
+            live = {vm["vm_id"]: vm for vm in self.client.call("vm.list", limit=10_000)}
+            for vm_id in tuple(waited_for):
+                vm = live.get(vm_id) or self.vm(vm_id)
+                if vm["state"] in {state, "FAILED", "DONE"} and not vm.get("operation"):
+                    assert vm["state"] == state, (vm["state"], vm.get("error"), vm.get("last_operation"))
+                    waited_for.discard(vm_id)
+            return not waited_for
+
+        eventually(all_there, f"{sorted(waited_for)} {state}")
 
     def mid_step(self, vm_id: int, verb: str) -> None:
         """Return once a step of that verb runs for the VM."""
         eventually(
-            lambda: (self.vm(vm_id)["last_operation"] or {}).get("step", "").split(" ")[0].endswith(verb),
+            lambda: verb in (self.vm(vm_id).get("last_operation") or {}).get("step", "").split(),
             f"VM {vm_id} in {verb}",
         )
 
