@@ -1,5 +1,6 @@
 """Opens the database so that one process writes to it, durably; knows nothing of what it holds."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from innkeeper_plugins.errors import InnkeeperError
 
@@ -97,6 +98,9 @@ class ProcessLock:
             os.close(self._descriptor)
             self._descriptor = None
         if self._connection is not None:
+            # The end of the session would release it too, but only when the server notices.
+            with contextlib.suppress(DBAPIError):
+                self._connection.execute(text(f"SELECT pg_advisory_unlock({_ADVISORY_LOCK})"))
             self._connection.close()
             self._connection = None
 
@@ -126,6 +130,4 @@ def _lock_server(engine: Engine) -> Connection:
     if not connection.execute(text(f"SELECT pg_try_advisory_lock({_ADVISORY_LOCK})")).scalar():
         connection.close()
         raise DatabaseInUseError(f"another controller works on {engine.url.render_as_string()}; stop it first")
-    # Out of the pool, so that closing it ends the session and with it the lock.
-    connection.detach()
     return connection
