@@ -19,6 +19,10 @@ from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId, VmState
 
 _replace = msgspec.structs.replace
 
+#: Templates of this many characters are kept for one bulk request, each VM its own.
+MAX_BULK_CHARACTERS = 256 * 1024 * 1024
+#: Only templates up to this length are remembered, so that nobody fills the memory with them.
+MAX_REMEMBERED_CHARACTERS = 64 * 1024
 #: A VM's share of a core has so many decimal digits, so that sums of shares are the same in whatever order.
 CORE_DIGITS = 6
 
@@ -37,11 +41,16 @@ def submit(turn: Turn, blueprint: Blueprint, *, hold: bool, count: int) -> tuple
     """Make ``count`` VMs of the blueprint, all or none.
 
     Raises:
-        RefusalError: ``bad_request``, ``too_many`` or ``no_address``.
+        RefusalError: ``bad_request``, ``too_large``, ``too_many`` or ``no_address``.
     """
     limit = turn.settings.max_vms_per_request
     if not 1 <= count <= limit:
         raise RefusalError("bad_request", f"Submit between 1 and {limit} VMs at once, not {count}.")
+    if count * len(blueprint.text) > MAX_BULK_CHARACTERS:
+        raise RefusalError(
+            "too_large",
+            f"{count} VMs of a template of {len(blueprint.text)} characters are too much at once; submit fewer.",
+        )
     waiting = len(turn.cluster.pending)
     if waiting + count > turn.settings.max_pending:
         raise RefusalError("too_many", f"{waiting} VMs wait already; try again when some of them have started.")
@@ -65,7 +74,8 @@ def draw(turn: Turn, text: str, overrides: dict[str, str]) -> Blueprint:
         RefusalError: ``bad_template``: with all mistakes of form, or else all of reference.
     """
     try:
-        template = _read(text, tuple(overrides.items()))
+        is_short = len(text) <= MAX_REMEMBERED_CHARACTERS
+        template = _read(text, tuple(overrides.items())) if is_short else read_vm_template(text, overrides=overrides)
     except TemplateError as error:
         refuse_mistakes(error.mistakes)
         raise

@@ -28,6 +28,7 @@ from tests.controller.builders import (
     told,
 )
 
+from innkeeper_controller import submission
 from innkeeper_controller.records import AddressRange, ImageState, VmRecord
 from innkeeper_plugins.vocabulary import Boot, DiskFormat, ImageId, ImageRef, Nic, Vm, VmId, VmState
 
@@ -503,3 +504,20 @@ def test_ranges_are_used_one_after_the_other():
     submit(reactor, "NAME = x\nMEMORY = 1\nNIC = [ NETWORK = lan ]\n", count=2)
 
     assert [now(reactor, vm).spec.nics[0].ip for vm in reactor.cluster.vms.values()] == ["10.0.0.1", "10.0.7.1"]
+
+
+def test_more_templates_than_can_be_kept_are_refused():
+    text = BARE + "NOTE = " + "x" * 60_000 + "\n"
+    error = refused(a_site(), text, count=10_000)
+
+    assert (error.code, str(error)) == (
+        "too_large",
+        f"10000 VMs of a template of {len(text)} characters are too much at once; submit fewer.",
+    )
+
+
+def test_long_templates_are_read_and_not_remembered():
+    remembered = submission._read.cache_info().currsize
+    vm = submit(a_site(), BARE + "NOTE = " + "y" * 70_000 + "\n")
+
+    assert (len(vm.attributes["NOTE"]), submission._read.cache_info().currsize) == (70_000, remembered)

@@ -10,6 +10,9 @@ from innkeeper_controller.templates.network import network_template
 from innkeeper_controller.templates.vm import with_overrides
 from innkeeper_controller.turn import Mistake, RefusalError
 
+#: Ranges of one network; each is compared with all others.
+MAX_RANGES = 256
+
 
 def refuse_mistakes(mistakes: Iterable[Mistake]) -> None:
     """Refuse if there is any mistake, naming all of them.
@@ -33,17 +36,24 @@ def network_from(text: str, given: Mapping[str, str], ranges: Sequence[AddressRa
         ranges: In place of the template's, if any.
 
     Raises:
-        RefusalError: ``bad_template``.
+        RefusalError: ``bad_template``, or ``bad_request`` for too many ranges.
     """
     try:
         attributes = with_overrides(parse(text) if text else (), given)
         if ranges:
             attributes = (*(each for each in attributes if each.name != "AR"), *map(_range_attribute, ranges))
+        _check_count(attributes)
         template = network_template(attributes)
     except TemplateError as error:
         refuse_mistakes(error.mistakes)
         raise
     return {name: value for name in template.__struct_fields__ if (value := getattr(template, name)) not in ("", None)}
+
+
+def _check_count(attributes: Sequence[Attribute]) -> None:
+    count = sum(each.name == "AR" for each in attributes)
+    if count > MAX_RANGES:
+        raise RefusalError("bad_request", f"A network has at most {MAX_RANGES} ranges, not {count}.")
 
 
 def _range_attribute(wanted: AddressRange) -> Attribute:

@@ -347,3 +347,15 @@ def test_an_image_without_a_home_is_deleted_from_those_that_have_it():
     ask(reactor, "image.delete", image="tiny")
 
     assert [host_id for host_id, _ in script(reactor.cluster.operations["o0"].plan)] == [1, 2]
+
+
+def test_a_deletion_that_one_host_refuses_is_not_taken_back_on_the_others():
+    reactor = a_site()
+    ask(reactor, "image.delete", image="tiny")
+    say(reactor, 1, leg_ended(reactor.cluster.operations["o0"]))
+    turn = say(
+        reactor, 2, leg_ended(reactor.cluster.operations["o0"], LegStatus.UNDONE, outcomes={1: outcome_of("refused")})
+    )
+
+    assert [what for what, _ in told(turn)] == ["step.ended", "operation.failed"]
+    assert (reactor.cluster.images[0].state, reactor.cluster.running) == ("error", {})

@@ -181,3 +181,17 @@ def test_what_is_held_and_released_is_told():
 
     assert (lease.ip, lease.mac, lease.vm_id) == ("10.0.0.4", "02:00:0a:00:00:04", None)
     assert [told(held), told(released)] == [[("address.held", "network:0")], [("address.released", "network:0")]]
+
+
+def test_a_network_has_so_many_ranges_and_no_more():
+    ranges = tuple({"size": 1, "ip": f"10.{n // 250}.{n % 250}.1"} for n in range(257))
+    error = refused(a_reactor(), "network.add", name="many", ranges=ranges)
+
+    assert (error.code, str(error)) == ("bad_request", "A network has at most 256 ranges, not 257.")
+    assert ask(a_reactor(), "network.add", name="many", ranges=ranges[:256]).size == 256
+
+
+def test_a_template_that_cannot_be_read_is_told_with_its_place():
+    error = refused(a_reactor(), "network.add", template="NAME = lan\nAR = [ SIZE = 5\n")
+
+    assert (error.code, error.mistakes[0].line > 0) == ("bad_template", True)
