@@ -44,6 +44,17 @@ def test_every_mistake_of_a_template_is_shown_in_its_line(run, fake, tmp_path):
     )
 
 
+def test_what_was_meant_is_said_even_where_the_wrong_name_contains_it(run, fake, tmp_path):
+    file = tmp_path / "web.one"
+    file.write_text("NAMEE = web\n")
+    mistake = {"message": "NAMEE is no attribute of a VM.", "line": 1, "column": 1, "suggestion": "NAME"}
+    fake.answers = {"POST /v1/vms": refused("bad_template", "1 mistake", status=422, mistakes=[mistake])}
+
+    ran = run("vm", "submit", file)
+
+    assert "NAMEE is no attribute of a VM. Did you mean NAME?\n" in ran.err
+
+
 def test_a_template_that_cannot_be_read_is_a_usage_error(run, fake):
     ran = run("vm", "submit", "/nowhere/web.one")
 
@@ -86,7 +97,7 @@ def test_a_missing_token_says_where_one_goes(run, fake):
 
     assert ran.code == 1
     assert "INNKEEPER_TOKEN" in ran.err
-    assert "/var/lib/innkeeper/admin.token" in ran.err
+    assert "/var/lib/innkeeper-controller/admin.token" in ran.err
 
 
 @pytest.mark.parametrize(
