@@ -16,7 +16,7 @@ def mid_fetch(cluster, vm_id):
 
     def fetching():
         operation = cluster.show(vm_id).get("last_operation") or {}
-        return operation.get("step", "").startswith("fetch")
+        return " fetch " in operation.get("step", "")
 
     eventually(fetching, "a fetch")
 
