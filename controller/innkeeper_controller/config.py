@@ -16,7 +16,7 @@ from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.vocabulary import Value
 
 DEFAULT_PATH: Final = Path("/etc/innkeeper/controller.toml")
-DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper")
+DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper-controller")
 
 SCHEDULERS: Final = ("match-making", "none")
 POLICIES: Final = ("packing", "striping")

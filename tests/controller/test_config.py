@@ -12,7 +12,7 @@ from innkeeper_plugins.vocabulary import Value
 
 def test_no_file_is_needed(tmp_path: Path):
     assert load(tmp_path / "controller.toml", must_exist=False) == Config()
-    assert Config().database_url == "sqlite:////var/lib/innkeeper/controller.db"
+    assert Config().database_url == "sqlite:////var/lib/innkeeper-controller/controller.db"
 
 
 def test_a_file_that_was_named_has_to_be_there(tmp_path: Path):

@@ -25,7 +25,7 @@ Send your token in every request: `Authorization: Bearer TOKEN`.
 The administrator's token is in `admin.token` in the controller's state directory.
 
 ```
-curl -H "Authorization: Bearer $(cat /var/lib/innkeeper/admin.token)" http://127.0.0.1:2633/v1/vms
+curl -H "Authorization: Bearer $(cat /var/lib/innkeeper-controller/admin.token)" http://127.0.0.1:2633/v1/vms
 ```
 
 Parameters in `{braces}` are part of the path.

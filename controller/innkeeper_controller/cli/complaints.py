@@ -1,5 +1,6 @@
 """What people read when something did not work: what is wrong, where, and what to do next; and the exit code for it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from innkeeper_controller.cli import words
@@ -15,7 +16,8 @@ REFUSED, USAGE, UNREACHABLE, TIMED_OUT = 1, 2, 3, 4
 NEXT = {
     "unauthenticated": (
         "Give a token with --token-file, INNKEEPER_TOKEN or ~/.config/innkeeper/token. "
-        "On the controller's machine the administrator's is in /var/lib/innkeeper/admin.token."
+        "The administrator's is in the controller's state directory: /var/lib/innkeeper-controller/admin.token, "
+        "unless it was told another."
     ),
     "too_many": "Wait a little, then try again.",
 }
@@ -103,7 +105,10 @@ def _field(mistake: Mapping[str, Json]) -> str:
 
 def _meant(mistake: Mapping[str, Json]) -> str:
     suggestion = mistake.get("suggestion", "")
-    return f" Did you mean {suggestion}?" if suggestion and suggestion not in mistake["message"] else ""
+    # Said already only as a word of its own: NAMEE does not say NAME.
+    if not suggestion or re.search(rf"(?<!\w){re.escape(suggestion)}(?!\w)", mistake["message"]):
+        return ""
+    return f" Did you mean {suggestion}?"
 
 
 def _quote(source: Sequence[str], line: int, column: int) -> list[str]:

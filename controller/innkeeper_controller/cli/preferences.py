@@ -13,7 +13,7 @@ import click
 from innkeeper_controller.cli.commands import FORMATS
 
 #: Where the controller of this machine leaves the token of its administrator.
-ADMIN_TOKEN = Path("/var/lib/innkeeper/admin.token")
+ADMIN_TOKEN = Path("/var/lib/innkeeper-controller/admin.token")
 DEFAULT_ENDPOINT = "http://127.0.0.1:2633"
 
 #: ``{key of cli.toml: the types it may have}``

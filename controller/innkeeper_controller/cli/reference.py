@@ -28,7 +28,7 @@ Made from the commands themselves by `python -m innkeeper_controller.cli.referen
 | `-o json`, `-o yaml` | The API's answer as it is, for programs. |
 | `-v` | Says more; `-vv` also shows each HTTP request on standard error. |
 | `--endpoint URL` | Where the controller is; else `INNKEEPER_ENDPOINT`, `endpoint` in the settings, `http://127.0.0.1:2633`. |
-| `--token-file FILE` | File with your token; else `INNKEEPER_TOKEN`, `INNKEEPER_TOKEN_FILE`, `token_file` in the settings, `~/.config/innkeeper/token`, `/var/lib/innkeeper/admin.token`. |
+| `--token-file FILE` | File with your token; else `INNKEEPER_TOKEN`, `INNKEEPER_TOKEN_FILE`, `token_file` in the settings, `~/.config/innkeeper/token`, `/var/lib/innkeeper-controller/admin.token`. |
 | `--wait`, `--no-wait` | Follow what was started to its end, or return at once. |
 | `--timeout TIME` | Wait no longer than `90s`, `5m`, `2h`. |
 
