@@ -68,7 +68,7 @@ def plan_deployment(turn: Turn, vm: VmRecord, host: Host) -> Plan:
         RefusalError: ``unreachable``: an image or a file of the VM is on no host that is there.
     """
     old_host = turn.cluster.hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
-    holders = planner.holder_hosts(turn.cluster.hosts.values())
+    holders = planner.holders_for(vm.spec, host, turn.cluster.hosts.values())
     if old_host is not None and old_host.connected and old_host.advertisement.holder is not None:
         holders |= {file.sha256: (old_host.advertisement.holder,) for file in vm.sealed}
     return _planned(lambda: planner.deploy(vm, host, old_host, holders))
@@ -235,7 +235,7 @@ def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool) -> None:
         raise RefusalError("unreachable", f"Host {source.name}, where VM {vm.vm_id} is, is not connected.")
     check_room(turn, vm, target)
     vm = _next_generation(vm)
-    holders = planner.holder_hosts(turn.cluster.hosts.values())
+    holders = planner.holders_for(vm.spec, target, turn.cluster.hosts.values())
     plan = _planned(
         lambda: planner.migrate_live(vm, source, target, holders) if live else planner.migrate(vm, source, target)
     )

@@ -128,15 +128,16 @@ def _plan_on(turn: Turn, operation: Operation, vm: VmRecord, message: LegEnded) 
     source = hosts.get(vm.host_id) if vm.host_id is not None else None
     if operation.destination is None or source is None or operation.vm is None:
         return operation
+    target = hosts.get(operation.destination)
     try:
         plan = planner.after_leg(
             operation.plan,
             operation.kind,
             vm=operation.vm,
             origin=VmState(operation.origin),
-            hosts=(source, hosts.get(operation.destination)),
+            hosts=(source, target),
             outcomes=message.outcomes,
-            holders=planner.holder_hosts(hosts.values()),
+            holders=planner.holders_for(operation.vm, target, hosts.values()) if target is not None else {},
         )
     except planner.CannotPlanError as error:
         return _replace(operation, error=OperationError(code="cannot_plan", message=str(error)))

@@ -416,13 +416,19 @@ def sealed_files(outcomes: dict[int, Outcome]) -> tuple[SealedFile, ...]:
     return ()
 
 
-def holder_hosts(hosts: Iterable[Host]) -> dict[str, tuple[Holder, ...]]:
-    """Return who can serve which image just now: ``{digest: holders}``."""
+def holders_for(vm: Vm, target: Host, hosts: Iterable[Host]) -> dict[str, tuple[Holder, ...]]:
+    """Return who can serve the images that the target does not hold yet: ``{digest: holders}``."""
+    there = frozenset(target.advertisement.images)
+    missing = [ref.sha256 for ref in images_of(vm) if ref.sha256 not in there]
     found: dict[str, list[Holder]] = {}
+    if not missing:
+        return {}
     for host in hosts:
-        if host.connected and host.advertisement.holder is not None:
-            for digest in host.advertisement.images:
-                found.setdefault(digest, []).append(host.advertisement.holder)
+        holder = host.advertisement.holder
+        if host.connected and holder is not None:
+            for digest in missing:
+                if digest in host.advertisement.images:
+                    found.setdefault(digest, []).append(holder)
     return {digest: tuple(holders) for digest, holders in found.items()}
 
 

@@ -50,7 +50,7 @@ class Scheduler:
             cluster.unconsidered = dict(cluster.pending)
             self._refused.clear()
         if turn.settings.scheduler == "none":
-            return
+            cluster.unconsidered.clear()
         for _ in range(MAX_PASSES):
             if not cluster.unconsidered:
                 return

@@ -525,16 +525,21 @@ def test_sealed_files_are_read_from_whichever_step_found_them():
     assert json.loads(str(found[1].result["files"]))[0]["name"] == "disk.0"
 
 
-def test_only_connected_hosts_that_serve_are_holders():
+def test_only_connected_hosts_that_serve_are_holders_of_what_the_target_lacks():
     mute = a_host(3, images=[TINY])
     hosts = [
         a_host(1, images=[TINY]),
         a_host(2, images=[TINY], connected=False),
         replace(mute, advertisement=replace(mute.advertisement, holder=None)),
-        a_host(4, images=[digest("1"), TINY]),
+        a_host(4, images=[digest("1"), TINY, digest("9")]),
+    ]
+    found = [
+        planner.holders_for(the_vm().spec, a_host(5, images=images), hosts)
+        for images in ((), ALL_IMAGES[:1], ALL_IMAGES)
     ]
 
-    assert planner.holder_hosts(hosts) == {TINY: (holder_of("h1"), holder_of("h4")), digest("1"): (holder_of("h4"),)}
+    one, four = holder_of("h1"), holder_of("h4")
+    assert found == [{TINY: (one, four), digest("1"): (four,)}, {digest("1"): (four,)}, {}]
 
 
 def test_hosts_of_a_plan_are_named_once_in_order():

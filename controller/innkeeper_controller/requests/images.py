@@ -18,7 +18,7 @@ from innkeeper_controller.records import (
 )
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Nothing, Request, Who
-from innkeeper_controller.requests.views import ImageView, image_ids_of, image_view
+from innkeeper_controller.requests.views import ImageView, image_ids_of, image_view, image_views
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.steps import DropImage, ImportImage, Step
 from innkeeper_plugins.vocabulary import DiskFormat, Holder, ImageId, Value, VmState
@@ -161,7 +161,7 @@ def _start(turn: Turn, image: Image, kind: OperationKind, plan: Plan) -> Operati
 
 def images(turn: Turn, _params: Nothing) -> tuple[ImageView, ...]:
     """List all images."""
-    return tuple(image_view(turn.cluster, image) for image in turn.cluster.images.values())
+    return image_views(turn.cluster, turn.cluster.images.values())
 
 
 def show(turn: Turn, params: NamedImage) -> ImageView:

@@ -1,5 +1,8 @@
 """What requests answer: the records as people and programs want to see them."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.records import (
     AddressLease,
@@ -284,24 +287,37 @@ def vm_detail(cluster: Cluster, vm: VmRecord) -> VmDetail:
 
 def image_view(cluster: Cluster, image: Image) -> ImageView:
     """Return the image with who holds it and how many VMs use it."""
-    holders = [host for host in cluster.hosts.values() if image.sha256 and image.sha256 in host.advertisement.images]
-    return ImageView(
-        image_id=image.image_id,
-        name=image.name,
-        owner=image.owner,
-        state=image.state,
-        type=image.type,
-        datastore=image.datastore,
-        format=image.format,
-        sha256=image.sha256,
-        size_bytes=image.size_bytes,
-        virtual_size_bytes=image.virtual_size_bytes,
-        hosts=tuple(sorted(host.name for host in holders)),
-        home=host_name(cluster, image.home),
-        vms=sum(image.image_id in image_ids_of(vm.spec) for vm in cluster.vms.values()),
-        operation_id=image.operation_id,
-        error=image.error,
-        registered_at_s=image.registered_at_s,
+    (view,) = image_views(cluster, [image])
+    return view
+
+
+def image_views(cluster: Cluster, images: Iterable[Image]) -> tuple[ImageView, ...]:
+    """Return images with who holds them and how many VMs use them, counted once for all of them."""
+    uses = Counter(image_id for vm in cluster.vms.values() for image_id in image_ids_of(vm.spec))
+    holders: dict[str, list[str]] = {}
+    for host in cluster.hosts.values():
+        for digest in host.advertisement.images:
+            holders.setdefault(digest, []).append(host.name)
+    return tuple(
+        ImageView(
+            image_id=image.image_id,
+            name=image.name,
+            owner=image.owner,
+            state=image.state,
+            type=image.type,
+            datastore=image.datastore,
+            format=image.format,
+            sha256=image.sha256,
+            size_bytes=image.size_bytes,
+            virtual_size_bytes=image.virtual_size_bytes,
+            hosts=tuple(sorted(holders.get(image.sha256, ()))),
+            home=host_name(cluster, image.home),
+            vms=uses[image.image_id],
+            operation_id=image.operation_id,
+            error=image.error,
+            registered_at_s=image.registered_at_s,
+        )
+        for image in images
     )
 
 
