@@ -234,8 +234,10 @@ HANDLERS: dict[type, Callable[[Turn, Host, Any], None]] = {
 
 def on_message(turn: Turn, host_id: HostId, message: object) -> None:
     """Give the message to its handler; nothing for hosts that are no more, and for messages of the shell."""
-    turn.cluster.heard_at_s[host_id] = turn.now_s
     host = turn.cluster.hosts.get(host_id)
+    if host is None:
+        return
+    turn.cluster.heard_at_s[host_id] = turn.now_s
     handler = HANDLERS.get(type(message))
-    if host is not None and handler is not None:
+    if handler is not None:
         handler(turn, host, message)

@@ -196,6 +196,7 @@ def _index_name(names: str, key: str) -> Callable[[Cluster, Any, Any], None]:
 
 _index_host_name = _index_name("host_ids", "host_id")
 _index_image_name = _index_name("image_ids", "image_id")
+_index_network_name = _index_name("network_ids", "network_id")
 
 
 def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
@@ -206,6 +207,9 @@ def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
         cluster.host_of_key[new.public_key] = new.host_id
     cluster.touched.add((new or old).host_id)  # type: ignore[union-attr]  # one of them is there
     cluster.freed = cluster.freed or (new is not None and _gives_hope(old, new))
+    if old is not None and new is None:
+        cluster.heard_at_s.pop(old.host_id, None)
+        cluster.load.pop(old.host_id, None)
 
 
 def _gives_hope(old: Host | None, new: Host) -> bool:
@@ -222,6 +226,13 @@ def _index_image(cluster: Cluster, old: Image | None, new: Image | None) -> None
     kept = new.operation_id if new is not None else None
     if old is not None and old.operation_id is not None and old.operation_id != kept:
         _forget_ended(cluster, old.operation_id)
+
+
+def _index_network(cluster: Cluster, old: Network | None, new: Network | None) -> None:
+    _index_network_name(cluster, old, new)
+    if old is not None and new is None:
+        cluster.given_back.pop(old.network_id, None)
+        cluster.lease_cursor.pop(old.network_id, None)
 
 
 def _index_user(cluster: Cluster, old: User | None, new: User | None) -> None:
@@ -332,7 +343,7 @@ _INDEXES: dict[str, Callable[[Cluster, Any, Any], None]] = {
     "user": _index_user,
     "host": _index_host,
     "image": _index_image,
-    "network": _index_name("network_ids", "network_id"),
+    "network": _index_network,
     "lease": _index_lease,
     "operation": _index_operation,
     "vm": _index_vm,

@@ -19,6 +19,7 @@ from tests.controller.builders import (
     finish,
     picture,
     put,
+    say,
     submit,
     turn_of,
 )
@@ -36,6 +37,7 @@ from innkeeper_controller.records import (
     OperationStatus,
     Plan,
 )
+from innkeeper_hostagent.protocol.messages import Heartbeat
 from innkeeper_plugins.vocabulary import Capacity, HostId, OperationId, VmId, VmState
 
 replace = msgspec.structs.replace
@@ -320,3 +322,18 @@ def test_a_vm_that_leaves_a_host_lets_others_hope_and_one_that_comes_does_not():
     change(reactor, vm, state=VmState.DONE)
 
     assert (came, reactor.cluster.freed) == (False, True)
+
+
+def test_nothing_is_remembered_of_hosts_and_networks_that_are_gone():
+    reactor = a_reactor(a_host(1), a_network())
+    say(reactor, 1, Heartbeat(cpu_used_cores=1, memory_used_mib=1))
+    for verb in ("hold", "release"):
+        ask(reactor, f"network.{verb}", network="lan", address="10.0.0.1")
+    submit(reactor, "MEMORY = 1\nNIC = [ NETWORK = lan ]\n")
+    ask(reactor, "vm.terminate", vm_id=0)
+    ask(reactor, "host.delete", host="h1")
+    ask(reactor, "network.delete", network="lan")
+    say(reactor, 1, Heartbeat(cpu_used_cores=1, memory_used_mib=1))
+
+    cluster = reactor.cluster
+    assert (cluster.heard_at_s, cluster.load, cluster.given_back, cluster.lease_cursor) == ({}, {}, {}, {})
