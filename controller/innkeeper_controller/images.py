@@ -1,12 +1,23 @@
 """What becomes of an image when its import or deletion has ended."""
 
+from typing import Annotated
+
 import msgspec
 
 from innkeeper_controller.records import Host, Image, ImageState, Operation, OperationKind
 from innkeeper_controller.turn import Turn
-from innkeeper_plugins.vocabulary import Digest, DiskFormat, ImageId, Outcome
+from innkeeper_plugins.vocabulary import Digest, DiskFormat, ImageId, Outcome, Value
 
 _replace = msgspec.structs.replace
+
+
+class Facts(Value):
+    """What an import finds out."""
+
+    sha256: Annotated[Digest, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    virtual_size_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    format: DiskFormat
 
 
 def finish_image(turn: Turn, operation: Operation, *, done: bool, outcomes: dict[int, Outcome]) -> None:
@@ -23,14 +34,20 @@ def finish_image(turn: Turn, operation: Operation, *, done: bool, outcomes: dict
     if not done:
         turn.put(_replace(image, state=ImageState.ERROR, error=message))
         return
-    facts = next(outcome.result for outcome in outcomes.values() if "sha256" in outcome.result)
+    found = next((outcome.result for outcome in outcomes.values() if "sha256" in outcome.result), {})
+    try:
+        facts = msgspec.convert(found, type=Facts, strict=False)
+    except msgspec.ValidationError as error:
+        text = f"Its host did not say what it has taken in ({error}); delete the image and add it again."
+        turn.put(_replace(image, state=ImageState.ERROR, error=text))
+        return
     ready = _replace(
         image,
         state=ImageState.READY,
-        sha256=Digest(str(facts["sha256"])),
-        size_bytes=int(facts["size_bytes"]),
-        virtual_size_bytes=int(facts["virtual_size_bytes"]),
-        format=DiskFormat(str(facts["format"])),
+        sha256=facts.sha256,
+        size_bytes=facts.size_bytes,
+        virtual_size_bytes=facts.virtual_size_bytes,
+        format=facts.format,
         error="",
     )
     turn.put(ready)

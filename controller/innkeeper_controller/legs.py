@@ -92,9 +92,10 @@ def _tell_outcomes(turn: Turn, operation: Operation, host_id: HostId, message: L
 def _go_on(turn: Turn, operation: Operation, message: LegEnded) -> None:
     vm = rest.vm_of(turn, operation)
     if vm is not None:
-        vm = _learn(turn, vm, message.outcomes)
-        operation = _plan_on(turn, operation, vm, message)
-        if operation.error is not None:
+        try:
+            operation = _plan_on(turn, operation, _learn(turn, vm, operation, message.outcomes), message)
+        except planner.CannotPlanError as error:
+            operation = _replace(operation, error=OperationError(code="cannot_plan", message=str(error)))
             operations.go_back(turn, _replace(operation, leg=operation.leg + 1), taken_back=True)
             return
     operations.next_leg(turn, operation, message.outcomes)
@@ -114,8 +115,8 @@ def _clean_up_again(turn: Turn, operation: Operation, message: LegEnded) -> None
     rest.finish(turn, operation, done=True, taken_back=False, outcomes=message.outcomes)
 
 
-def _learn(turn: Turn, vm: VmRecord, outcomes: dict[int, Outcome]) -> VmRecord:
-    sealed = planner.sealed_files(outcomes)
+def _learn(turn: Turn, vm: VmRecord, operation: Operation, outcomes: dict[int, Outcome]) -> VmRecord:
+    sealed = planner.sealed_files(operation.plan.legs[operation.leg], outcomes)
     deploy_ids = [str(o.result["deploy_id"]) for o in outcomes.values() if o.ok and "deploy_id" in o.result]
     if sealed or deploy_ids:
         vm = _replace(vm, sealed=sealed or vm.sealed, deploy_id=(deploy_ids or [vm.deploy_id])[-1])
@@ -129,18 +130,15 @@ def _plan_on(turn: Turn, operation: Operation, vm: VmRecord, message: LegEnded) 
     if operation.destination is None or source is None or operation.vm is None:
         return operation
     target = hosts.get(operation.destination)
-    try:
-        plan = planner.after_leg(
-            operation.plan,
-            operation.kind,
-            vm=operation.vm,
-            origin=VmState(operation.origin),
-            hosts=(source, target),
-            outcomes=message.outcomes,
-            holders=planner.holders_for(operation.vm, target, hosts.values()) if target is not None else {},
-        )
-    except planner.CannotPlanError as error:
-        return _replace(operation, error=OperationError(code="cannot_plan", message=str(error)))
+    plan = planner.after_leg(
+        operation.plan,
+        operation.kind,
+        vm=operation.vm,
+        origin=VmState(operation.origin),
+        hosts=(source, target),
+        outcomes=message.outcomes,
+        holders=planner.holders_for(operation.vm, target, hosts.values()) if target is not None else {},
+    )
     return _replace(operation, plan=plan)
 
 

@@ -5,7 +5,6 @@ What a plan cannot know before a leg has run (digests of sealed files), ``after_
 """
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -328,18 +327,12 @@ def after_leg(
         return plan
     if target is None:
         raise CannotPlanError("The host that the VM was to go to was deleted meanwhile.")
-    if _has_seal(plan.legs[0]) and not any("files" in outcome.result for outcome in outcomes.values()):
-        raise CannotPlanError(f"Host {source.name} did not say which files the VM has; nothing of it is moved.")
-    sealed = sealed_files(outcomes)
+    sealed = sealed_files(plan.legs[0], outcomes)
     if source.advertisement.holder is not None:
         holders = {**holders, **{file.sha256: (source.advertisement.holder,) for file in sealed}}
     count = sum(len(leg.steps) for leg in plan.legs)
     draft = Draft(vm, list(plan.legs), itertools.count(count))
     return _arrive(draft, vm, source, target, sealed, holders=holders, restart=origin is VmState.RUNNING)
-
-
-def _has_seal(leg: Leg) -> bool:
-    return any(isinstance(step, Seal) for step in leg.steps)
 
 
 def _arrive(
@@ -408,12 +401,24 @@ def again(plan: Plan, leg: int) -> Plan:
     return Plan(legs=(*plan.legs, Leg(host_id=plan.legs[leg].host_id, steps=steps)))
 
 
-def sealed_files(outcomes: dict[int, Outcome]) -> tuple[SealedFile, ...]:
-    """Return the files that a ``seal`` among the outcomes has made known."""
-    for outcome in outcomes.values():
-        if outcome.ok and "files" in outcome.result:
-            return msgspec.convert(json.loads(str(outcome.result["files"])), type=tuple[SealedFile, ...])
-    return ()
+def sealed_files(leg: Leg, outcomes: dict[int, Outcome]) -> tuple[SealedFile, ...]:
+    """Return the files that the leg's ``seal`` has made known; none where it has no such step.
+
+    Raises:
+        CannotPlanError: the host did not say which, or not so that it can be read: whoever went on would leave, and
+            later delete, what the VM has there.
+    """
+    if not any(isinstance(step, Seal) for step in leg.steps):
+        return ()
+    told = next(
+        (outcome.result["files"] for outcome in outcomes.values() if outcome.ok and "files" in outcome.result), ""
+    )
+    try:
+        return msgspec.json.decode(str(told), type=tuple[SealedFile, ...])
+    except msgspec.DecodeError as error:
+        raise CannotPlanError(
+            f"The host did not say which files the VM has ({error}); nothing of it is moved."
+        ) from error
 
 
 def holders_for(vm: Vm, target: Host, hosts: Iterable[Host]) -> dict[str, tuple[Holder, ...]]:

@@ -40,6 +40,24 @@ def test_an_imported_image_is_ready_with_what_was_found_out():
     assert events == ["image.ready"]
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        {},
+        {"sha256": digest("f")},
+        {**FACTS, "sha256": "../../etc"},
+        {**FACTS, "size_bytes": "many"},
+        {**FACTS, "size_bytes": -1},
+        {**FACTS, "format": "vmdk"},
+    ],
+)
+def test_an_image_of_which_its_host_does_not_say_what_it_is_cannot_be_used(result):
+    image, events = finished(OperationKind.IMPORT_IMAGE, done=True, outcomes={0: outcome_of(result=result)})
+
+    assert (image.state, events) == ("error", [])
+    assert image.error.startswith("Its host did not say what it has taken in (")
+
+
 def test_an_image_that_was_not_imported_says_why():
     image, events = finished(OperationKind.IMPORT_IMAGE, done=False, error="too large")
 

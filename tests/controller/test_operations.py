@@ -539,6 +539,22 @@ def test_a_stopped_vm_that_could_not_be_brought_back_keeps_its_files():
     )
 
 
+@pytest.mark.parametrize(
+    ("verb", "state", "where"), [("stop", "RUNNING", VmState.RUNNING), ("undeploy", "RUNNING", VmState.FAILED)]
+)
+def test_a_vm_does_not_give_its_host_up_where_nobody_knows_its_files(verb, state, where):
+    reactor = a_site()
+    vm = start(reactor, VmState(state), verb)
+    end_leg(reactor, vm, results={1: {"files": "nonsense"}})
+    if now(reactor, vm).operation_id:
+        end_leg(reactor, vm, outcomes={})
+
+    assert (place(now(reactor, vm)), ended(reactor, vm)) == (
+        (where, 1, None, None),
+        (OperationStatus.FAILED, "cannot_plan"),
+    )
+
+
 # --- clean up
 
 
