@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +58,7 @@ class Assembly:
         """Keep the configuration."""
         self.config = config
         self._up = contextlib.AsyncExitStack()
+        self._bulk_counters: Counter[str] = Counter()
         self.controller: Controller
         self.gateway: Gateway
         self.http: HttpServer
@@ -91,6 +93,7 @@ class Assembly:
         )
         bulk = BulkServer(config.bulk_listen, keys, open_digest=spool.open_digest)
         self._up.callback(bulk.close)
+        self._bulk_counters = bulk.counters
         dialled = config.agents.advertise or advertised(config.agents.listen)
         holder = Holder(endpoint=config.bulk.advertise or beside(dialled, bulk.endpoint), public_key=keys.public)
         settings = settings_of(config, _cluster_id(engine), dialled, keys.public, holder)
@@ -147,7 +150,7 @@ class Assembly:
             self.controller,
             spool,
             entropy=os.urandom,
-            fabric=lambda: self.gateway.counters,
+            fabric=self._port_counters,
             limits=ServiceLimits(max_request_bytes=limits.request_mib * MIB, max_consoles=limits.consoles),
         )
         self.http = HttpServer(
@@ -170,6 +173,13 @@ class Assembly:
         self._up.push_async_callback(self.http.stop)
         self._up.callback(service.close)
         await self.http.start()
+
+    def _port_counters(self) -> Counter[str]:
+        """Return what was dropped or refused: at the agents' port as it is, at the others behind their names."""
+        # The bulk server counts in a thread of its own.
+        others = {"bulk": dict(self._bulk_counters), "http": self.http.counters}
+        named = {f"{port}_{what}": times for port, counts in others.items() for what, times in counts.items()}
+        return self.gateway.counters + self.gateway.connections + Counter(named)
 
     def _call_plugins(self) -> None:
         """Let the plugins that want to know learn what becomes of VMs."""

@@ -74,7 +74,7 @@ class Metrics:
         yield GaugeMetricFamily("innkeeper_event_followers", "Clients that follow events.", self._feed.followers)
         yield GaugeMetricFamily("innkeeper_consoles_open", "Open consoles.", len(self._consoles))
         yield _counters("innkeeper_shell", "What the loop did besides.", "what", self._controller.counters.items())
-        yield _counters("innkeeper_fabric", "What the gateway dropped or refused.", "what", self._fabric().items())
+        yield _counters("innkeeper_fabric", "What was dropped or refused at the ports.", "what", self._fabric().items())
 
     def _store(self) -> Iterator[Metric]:
         counters = self._controller.pipeline.writer.counters

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
-from typing import Any, Final
+from collections import Counter
+from functools import partial
+from typing import Any, Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,7 +14,7 @@ from innkeeper_plugins.errors import InnkeeperError
 
 #: All headers of one request.
 MAX_HEADER_BYTES: Final = 64 * 1024
-#: A request that is not complete may be silent for so long.
+#: Headers may take so long, and a body that is not complete be silent for so long.
 SILENT_S: Final = 30.0
 #: How long a connection may be kept without a request.
 IDLE_S: Final = 75
@@ -63,14 +65,23 @@ class _Cork:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """A connection whose headers have a limit, and that notes when it was heard last while it owes us something."""
+    """A connection whose headers have a limit, and that notes since when it owes us something.
 
-    #: When something came last; None while no request is incomplete.
+    Headers have to be there within the time that a body may be silent for: drop by drop they would never end.
+    What still comes when the request has been answered earns no more time either.
+    """
+
+    #: When its headers began, or something of its body came last; None while no request is incomplete.
     owes_since_s: float | None
     _in_headers: bool
     #: Whether a body has begun with what came last.
     _in_body: bool
     _header_bytes: int
+
+    def __init__(self, counters: Counter[str], *values: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Count in ``counters`` what is dropped."""
+        super().__init__(*values, **named)
+        self._counters = counters
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as in the base
         """Begin to wait for the first request."""
@@ -80,17 +91,34 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Note the time until the request is complete, and what comes before the end of its headers."""
-        self.owes_since_s = self.loop.time()
+        if self.owes_since_s is not None and not self._in_headers and not self.cycle.response_complete:
+            self.owes_since_s = self.loop.time()
         began_in_headers, self._in_body = self._in_headers, False
         super().data_received(data)
         if began_in_headers and self._in_headers and not self._in_body:
             self._header_bytes += len(data)
             if self._header_bytes > MAX_HEADER_BYTES:
-                self.transport.abort()
+                self.drop("long_headers")
+
+    def drop(self, why: str) -> None:
+        """End the connection without a word."""
+        self._counters[why] += 1
+        self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._counters["malformed"] += 1
+        super().send_400_response(msg)
+
+    def on_message_begin(self) -> None:
+        """Begin with the headers."""
+        super().on_message_begin()
+        self.owes_since_s = self.loop.time()
 
     def on_headers_complete(self) -> None:
         """Begin with the body."""
         self._in_headers, self._in_body, self._header_bytes = False, True, 0
+        self.owes_since_s = self.loop.time()
         cork: Any = self.transport
         cork.has_body = self.parser.get_method() != b"HEAD"
         super().on_headers_complete()
@@ -112,11 +140,13 @@ class HttpServer:
             app: Answers.
             listen: ``address:port``; port 0 takes any free one.
             max_connections: More are told to come back.
-            silent_s: A request that is not complete may be silent for so long, then its connection is ended.
+            silent_s: Headers may take so long, and a body be silent for so long; then the connection is ended.
         """
+        #: How often something was dropped at the door, by reason.
+        self.counters: Counter[str] = Counter()
         config = uvicorn.Config(
             app,
-            http=GuardedProtocol,
+            http=partial(GuardedProtocol, self.counters),  # type: ignore[arg-type]  # makes one, as the class does
             ws="none",
             lifespan="off",
             log_config=None,
@@ -197,8 +227,9 @@ class HttpServer:
         while True:
             await self._server.on_tick(0)
             latest_s = loop.time() - self._silent_s
-            for connection in tuple(self._server.server_state.connections):
-                since_s = getattr(connection, "owes_since_s", None)
+            connections = cast("set[GuardedProtocol]", self._server.server_state.connections)
+            for connection in tuple(connections):
+                since_s = connection.owes_since_s
                 if since_s is not None and since_s < latest_s:
-                    connection.transport.abort()
+                    connection.drop("silent")
             await asyncio.sleep(min(_LOOK_EVERY_S, self._silent_s))

@@ -7,13 +7,15 @@ route can pass to another connection.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import zmq
 
-from innkeeper_hostagent.protocol import sockets, zap
+from innkeeper_hostagent.protocol import connections, sockets, zap
 from innkeeper_hostagent.protocol.callbacks import Callbacks
 from innkeeper_hostagent.protocol.frames import MAX_FRAME_BYTES
 from innkeeper_hostagent.protocol.keys import KeyPair
@@ -92,6 +94,9 @@ class Gateway:
         self._pump: sockets.Pump | None = None
         self._zap: sockets.Socket | None = None
         self._zap_pump: sockets.Pump | None = None
+        self._monitoring = contextlib.ExitStack()
+        #: How many ``connections`` were made, ``handshakes`` ended well, and ``disconnections`` there were.
+        self.connections: Counter[str] = Counter()
 
     @property
     def counters(self) -> Counter[str]:
@@ -146,6 +151,7 @@ class Gateway:
         for pump in (self._pump, self._zap_pump):
             if pump is not None:
                 pump.stop()
+        self._monitoring.close()
         for socket in (self._socket, self._zap):
             if socket is not None:
                 socket.close(linger=0)
@@ -163,8 +169,15 @@ class Gateway:
             max_message_bytes=MAX_FRAME_BYTES,
             high_water_mark=_HIGH_WATER_MARK,
         )
+        if not self._is_inproc:
+            self._open_monitor(self._socket)
         self.endpoint = sockets.listen(self._socket, self.endpoint)
         self._pump = sockets.Pump(self._socket, self._loop, self._on_parts, rest_s=self._rest_s)
+
+    def _open_monitor(self, socket: sockets.Socket) -> None:
+        monitor = self._monitoring.enter_context(connections.monitored(socket))
+        pump = sockets.Pump(monitor, self._loop, partial(connections.count, self.connections))
+        self._monitoring.callback(pump.stop)
 
     def _open_zap(self, context: sockets.Context) -> None:
         self._zap = zap.handler_socket(context)

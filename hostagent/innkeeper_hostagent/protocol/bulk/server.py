@@ -13,7 +13,7 @@ from typing import Final
 
 import zmq
 
-from innkeeper_hostagent.protocol import sockets, wire, zap
+from innkeeper_hostagent.protocol import connections, sockets, wire, zap
 from innkeeper_hostagent.protocol.bulk.admissions import Admissions
 from innkeeper_hostagent.protocol.bulk.manifest import chunk_length, data_runs, part_of, read_exactly
 from innkeeper_hostagent.protocol.bulk.messages import (
@@ -62,7 +62,8 @@ class BulkServer:
             UnsuitableLibraryError: ZeroMQ is too old.
         """
         self.public_key = keys.public
-        #: ``chunks``, ``data_bytes`` that went out; ``not_admitted``, ``not_served``, ``turned_away``, ``malformed``...
+        #: ``chunks``, ``data_bytes`` that went out; ``not_admitted``, ``not_served``, ``turned_away``, ``malformed``,
+        #: ``connections``, ``handshakes``...
         self.counters: Counter[str] = Counter()
         self._admissions = Admissions()
         self._waiting = WaitingRoom()
@@ -75,6 +76,7 @@ class BulkServer:
                 undo.callback(context.term)
             self._zap = self._closing(undo, zap.handler_socket(context)) if not self._is_inproc else None
             self._socket = self._closing(undo, self._made_socket(context, endpoint, keys))
+            self._monitor = None if self._is_inproc else undo.enter_context(connections.monitored(self._socket))
             self.endpoint = sockets.listen(self._socket, endpoint)
             self._wake = os.eventfd(0, os.EFD_CLOEXEC)
             undo.callback(os.close, self._wake)
@@ -119,14 +121,17 @@ class BulkServer:
         poller = zmq.Poller()
         poller.register(self._wake, zmq.POLLIN)
         poller.register(self._socket, zmq.POLLIN)
-        if self._zap is not None:
-            poller.register(self._zap, zmq.POLLIN)
+        for socket in (self._zap, self._monitor):
+            if socket is not None:
+                poller.register(socket, zmq.POLLIN)
         while not self._is_closing:
             ready = dict(poller.poll(_TIDY_MS))
             if self._wake in ready:
                 os.eventfd_read(self._wake)
             if self._zap is not None:
                 self._look_after_the_door(self._zap, is_asked=self._zap in ready)
+            if self._monitor is not None and self._monitor in ready:
+                connections.count(self.counters, self._monitor.recv_multipart(copy=False))
             if self._socket in ready:
                 self._on_requests()
             self._shelf.tidy(time.monotonic())
