@@ -55,7 +55,10 @@ class Client:
         Raises:
             RefusedError: the controller refused; nothing has changed.
             UnreachableError: there was no answer.
+            ValueError: there is no such request, or a parameter is missing that its path needs.
         """
+        if name not in ROUTES:
+            raise ValueError(f"There is no request {name!r}; `inn requests` lists them.")
         method, path = ROUTES[name]
         target, rest = fill(path, {key: value for key, value in params.items() if value is not None})
         if method in {"GET", "DELETE"}:
@@ -104,7 +107,11 @@ class Client:
                 vm = self.call("vm.show", vm_id=vm_id)
                 if vm["state"] in {state, "FAILED", "DONE"} and not vm.get("operation_id"):
                     return vm
-                next(events)
+                try:
+                    next(events)
+                except WaitTimeoutError as late:
+                    text = f"VM {vm_id} is {vm['state']} and has not become {state} in time."
+                    raise WaitTimeoutError(text) from late
 
     def upload(self, file: IO[bytes], size_bytes: int, progress: Callable[[int], None] | None = None) -> Json:
         """Send a file's bytes and return ``{"sha256", "size_bytes", "upload_id"}``.
@@ -197,6 +204,8 @@ class Client:
 def fill(path: str, params: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """Return the path with its ``{names}`` filled in, and the parameters that are left."""
     rest = dict(params)
+    if missing := [name for name in re.findall(r"\{(\w+)\}", path) if name not in rest]:
+        raise ValueError(f"{path} needs {', '.join(missing)}.")
     return re.sub(r"\{(\w+)\}", lambda match: quote(str(rest.pop(match[1])), safe=""), path), rest
 
 

@@ -246,7 +246,9 @@ def _reason(endpoint: str, broken: Exception) -> str:
         return f"{endpoint} does not answer."
     if isinstance(broken, ConnectionRefusedError):
         return f"Nothing listens at {endpoint}."
-    return f"{endpoint} cannot be reached: {broken or type(broken).__name__}."
+    reason = getattr(broken, "reason", "") or getattr(broken, "strerror", "") or broken or type(broken).__name__
+    hint = " It may speak http, not https." if reason == "WRONG_VERSION_NUMBER" else ""
+    return f"{endpoint} cannot be reached: {reason}.{hint}"
 
 
 def decode_answer(status: int, kind: str, content: bytes) -> Json:

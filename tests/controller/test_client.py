@@ -1,6 +1,7 @@
 """The client: what it sends, what it makes of answers, and what it does when the connection does not hold."""
 
 import io
+import re
 import sys
 import threading
 from pathlib import Path
@@ -58,6 +59,20 @@ def test_every_request_has_the_token_and_an_id_of_its_own(fake, client):
     assert third == "mine"
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "text"),
+    [
+        ("vm.shw", {}, "There is no request 'vm.shw'; `inn requests` lists them."),
+        ("vm.show", {"vm": 7}, "/v1/vms/{vm_id} needs vm_id."),
+    ],
+)
+def test_a_call_that_no_request_can_be_made_of_says_what_is_wrong_and_asks_nobody(fake, client, name, params, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        client.call(name, **params)
+
+    assert fake.asked == []
+
+
 def test_a_broken_connection_is_tried_again_with_the_same_request_id(fake, client):
     fake.answers = {"GET /v1/status": {}, "POST /v1/vms": [Say(hang_up=True), Say(hang_up=True), Say({"vm_ids": [7]})]}
     client.call("system.status")
@@ -82,6 +97,12 @@ def test_a_refusal_keeps_code_sentence_and_mistakes(fake, client):
 def test_nobody_there_is_unreachable_at_once():
     with pytest.raises(UnreachableError, match="Nothing listens"):
         Client("127.0.0.1:1").call("vm.list")
+
+
+def test_http_that_is_asked_for_tls_says_so(fake):
+    address = fake.endpoint.removeprefix("http://")
+    with pytest.raises(UnreachableError, match="It may speak http, not https"):
+        Client(f"https://{address}").call("vm.list")
 
 
 def test_a_stopping_controller_and_a_stranger_are_unreachable(fake, client):
@@ -236,3 +257,11 @@ def test_a_vm_is_waited_for_without_missing_what_happens_in_between(fake, client
 
     assert client.wait_vm(7, timeout_s=10) == {"vm_id": 7, "state": "RUNNING"}
     assert fake.lines == ["GET /v1/events?subject=vm%3A7", *["GET /v1/vms/7"] * 3]
+
+
+def test_a_vm_that_does_not_come_there_in_time_is_told_with_where_it_is(fake, client):
+    held = Say(kind="text/event-stream", chunks=[b": hello\n\n"], hold=threading.Event())
+    fake.answers = {"GET /v1/events": held, "GET /v1/vms/7": {"vm_id": 7, "state": "SUSPENDED"}}
+
+    with pytest.raises(WaitTimeoutError, match="VM 7 is SUSPENDED and has not become RUNNING in time"):
+        client.wait_vm(7, timeout_s=0.1)

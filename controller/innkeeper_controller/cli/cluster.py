@@ -44,9 +44,23 @@ def _gauge(used: float, total: float, amount: Callable[[float], str]) -> str:
     return f"{bar(int(used * 1000), int(total * 1000))} {amount(used)} of {amount(total)}" if total else ""
 
 
+#: Kinds of subjects that are told apart by number.
+_NUMBERED = frozenset({"vm", "host", "image", "network"})
+
+
+def _subject(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what can be no subject, so that silence means that nothing has happened."""
+    kind, _, number = (value or "").partition(":")
+    if value in {None, "controller"} or (number and (kind not in _NUMBERED or number.isdecimal())):
+        return value
+    raise click.BadParameter(
+        f"{value!r} is not like vm:7, host:2, image:3, network:4 or controller; names have no events"
+    )
+
+
 @verb("events", "inn events", "inn events --follow", "inn events --follow --subject vm:7 -o json")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens now, until Ctrl-C.")
-@click.option("--subject", metavar="KIND:ID", help="Only of that: vm:7, host:2, image:3.")
+@click.option("--subject", callback=_subject, metavar="KIND:ID", help="Only of that: vm:7, host:2, image:3.")
 @click.option("--what", metavar="WHAT", help="Only those whose name begins so: vm.state, step.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="The newest so many.")
 def events(inn: Invocation, subject: str | None, what: str | None, limit: int, *, follow: bool) -> None:
@@ -59,6 +73,8 @@ def events(inn: Invocation, subject: str | None, what: str | None, limit: int, *
     for event in inn.client.past_events(limit=limit, **filters):
         _say_event(inn, event)
         shown = str(event["seq"])
+    if inn.for_people and shown == "0":
+        inn.note("Nothing of that kind has happened yet.")
     if follow:
         # From the last one that was shown: what happened while this was on its way must not be missed.
         with closing(inn.client.events(after=shown, **filters)) as stream:
@@ -69,9 +85,12 @@ def events(inn: Invocation, subject: str | None, what: str | None, limit: int, *
 def _say_event(inn: Invocation, event: Json) -> None:
     if inn.form == "json":
         inn.say(to_json(event, in_one_line=True))
-    else:
+    elif event["what"] != UNTOLD or inn.verbose or not inn.for_people:
         inn.show(event, lambda: line_of(event))
 
+
+#: What the log has for changes that nobody has to hear of, such as a host's facts; people see it with ``-v``.
+UNTOLD = "state.changed"
 
 FINDING_COLUMNS = (
     Column("CHECK", lambda row: row["check"]),

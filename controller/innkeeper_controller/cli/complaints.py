@@ -62,7 +62,9 @@ def complaint(error: InnkeeperError, template: tuple[str, str] | None = None, ab
     subject = f"{about}: " if about not in str(error) else ""
     lines = [f"error: {subject}{printable(str(error))}"]
     if isinstance(error, RefusedError):
-        lines = [f"error[{error.code}]: {subject}{_headline(error, template)}", *mistakes(error.mistakes, template)]
+        lines = [f"error[{error.code}]: {subject}{_headline(error, template)}"]
+        if template is not None or [mistake["message"] for mistake in error.mistakes] != [error.message]:
+            lines += mistakes(error.mistakes, template)
         lines += _next(NEXT.get(error.code))
     elif isinstance(error, UnreachableError):
         lines += _next(_NEXT_UNREACHABLE)
@@ -95,6 +97,17 @@ def mistakes(found: Iterable[Mapping[str, Json]], template: tuple[str, str] | No
         lines.append(f"{place}{_field(mistake)}{printable(mistake['message'])}{_meant(mistake)}")
         lines += _quote(source, mistake.get("line", 0), mistake.get("column", 0))
     return lines
+
+
+def remarks(found: Iterable[Mapping[str, Json]], template: tuple[str, str] | None) -> list[str]:
+    """Return what the author of a template should know although it was taken, a line each."""
+    name = template[0] if template else "template"
+    return [
+        f"{name}:{remark['line']}:{remark.get('column', 1)}: {printable(remark['message'])}"
+        if remark.get("line")
+        else f"{name}: {printable(remark['message'])}"
+        for remark in found
+    ]
 
 
 def _field(mistake: Mapping[str, Json]) -> str:

@@ -16,8 +16,6 @@ from innkeeper_controller.client import WAIT_SLICE_S, WaitTimeoutError
 LIVE_SLICE_S = 0.3
 #: States in which nothing more happens to a VM by itself.
 AT_REST = frozenset({"RUNNING", "HOLD", "SUSPENDED", "STOPPED", "POWEROFF", "UNDEPLOYED", "FAILED", "DONE", "UNKNOWN"})
-#: A VM that waits for a host longer than this is worth a word about why.
-EXPLAINED_AFTER_S = 2.0
 
 
 class Deadline(NamedTuple):
@@ -55,9 +53,18 @@ def follow_operation(inn: Invocation, label: str, operation_id: str, deadline: D
         for operation in inn.client.watch_operation(operation_id, timeout_s=deadline.left_s(), slice_s=slice_s):
             steps.tell(operation)
             line.draw(f"{label}: {progress_of(operation)}")
+    except WaitTimeoutError as late:
+        raise WaitTimeoutError(f"{late} {_still(operation)}".strip()) from late
     finally:
         line.wipe()
     return operation
+
+
+def _still(operation: Json) -> str:
+    """Return where an operation stands that took longer than patience, and who says more."""
+    kind, _, number = operation.get("subject", "").partition(":")
+    more = f" `inn vm why {number}` says more." if kind == "vm" else ""
+    return f"It is: {progress_of(operation)}.{more}"
 
 
 class _Steps:
@@ -122,11 +129,13 @@ def follow_vm(inn: Invocation, vm_id: int, deadline: Deadline, *, until: Iterabl
             vm = inn.call("vm.show", vm_id=vm_id)
             if vm["state"] in wanted and not vm.get("operation_id"):
                 return vm
-            told = _tell(inn, line, vm, told)
+            is_news = told != (told := _tell(inn, line, vm, told))
             if vm.get("operation_id"):
                 line.wipe()
                 follow_operation(inn, label_of(vm), vm["operation_id"], deadline)
             else:
+                if is_news and vm["state"] == "PENDING":
+                    _explain(inn, line, vm)
                 line.draw(f"{label_of(vm)}: waits for a host", now=True)
                 next(events)
     except WaitTimeoutError as late:
@@ -145,6 +154,17 @@ def _tell(inn: Invocation, line: LiveLine, vm: Json, told: str) -> str:
         line.wipe()
         inn.note(f"{label_of(vm)}: {now}")
     return now
+
+
+def _explain(inn: Invocation, line: LiveLine, vm: Json) -> None:
+    """Say why a VM waits that does not start by itself at once; else nobody knows what is waited for."""
+    answer = inn.call("vm.why", vm_id=vm["vm_id"])
+    if not answer.get("advice"):
+        return
+    line.wipe()
+    reasons = " ".join(answer[key] for key in ("reason", "nearest_miss") if answer.get(key))
+    inn.note(f"{label_of(vm)} waits: {reasons}")
+    inn.note(f"  `inn vm why {vm['vm_id']}` says more; Ctrl-C leaves it waiting.")
 
 
 def came_to(vm: Json) -> str:

@@ -120,32 +120,33 @@ def _datastore(facts: Json) -> str:
     return f"{facts['name']}: {words.memory(facts['free_mib'])} free of {words.memory(facts['total_mib'])}"
 
 
-def _say_state(inn: Invocation, request: str, name_or_id: str, sentence: str) -> None:
+def _say_state(inn: Invocation, request: str, name_or_id: str, sentence: str, *, wanted: str) -> None:
+    """Make the request and say what the host is now; one that is lost hides what was asked for."""
     answer = {"vms": 0, **inn.call(request, host=name_or_id)}
-    inn.show(answer, lambda: f"Host {answer['name']} is {answer['state']}{sentence.format_map(answer)}")
+    later = f" It is {wanted} once its agent is back." if answer["state"] == "lost" else ""
+    inn.show(answer, lambda: f"Host {answer['name']} is {answer['state']}{sentence.format_map(answer)}{later}")
 
 
 @verb("enable", "inn host enable host-a", of=host)
 @click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def enable(inn: Invocation, name_or_id: str) -> None:
     """Let VMs come to a host again."""
-    _say_state(inn, "host.enable", name_or_id, ".")
+    _say_state(inn, "host.enable", name_or_id, ".", wanted="on")
 
 
 @verb("disable", "inn host disable host-a", of=host)
 @click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def disable(inn: Invocation, name_or_id: str) -> None:
     """Let no more VMs come to a host; those on it stay."""
-    _say_state(inn, "host.disable", name_or_id, "; its VMs ({vms}) stay and no more come.")
+    _say_state(inn, "host.disable", name_or_id, "; its VMs ({vms}) stay and no more come.", wanted="disabled")
 
 
 @verb("drain", "inn host drain host-a", of=host)
 @click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def drain(inn: Invocation, name_or_id: str) -> None:
     """Move a host's VMs away and let none come."""
-    _say_state(
-        inn, "host.drain", name_or_id, "; VMs to move away: {vms}. `inn vm list --host {name}` shows who is left."
-    )
+    left = "; VMs to move away: {vms}. `inn vm list --host {name}` shows who is left."
+    _say_state(inn, "host.drain", name_or_id, left, wanted="draining")
 
 
 @verb("delete", "inn host delete host-a", "inn host delete host-a --force", of=host)

@@ -66,6 +66,9 @@ inn = Root(
 )
 
 
+inn = click.version_option(package_name="innkeeper", message="%(prog)s %(version)s")(inn)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     invocation = Invocation()

@@ -71,11 +71,13 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # older click has none
     "add",
     "inn network add lan --range 10.0.0.10/50 --bridge br0 --gateway 10.0.0.1",
     "inn network add dmz --range 192.168.7.2/20 --bridge br0 --vlan 70 --physical-device eth1",
-    "inn network add examples/lan.net",
+    "inn network add examples/lan.one",
     of=network,
 )
 @click.argument("name_or_file", metavar="NAME|FILE", type=click.Path(allow_dash=True))
-@click.option("--range", "ranges", type=Range(), multiple=True, metavar="IP/COUNT", help="First address / how many.")
+@click.option(
+    "--range", "ranges", type=Range(), multiple=True, metavar="IP/COUNT", help="First address / how many, not a prefix."
+)
 @click.option("--bridge", help="Bridge on the hosts; none for user-mode networking.")
 @click.option("--vlan", "vlan_id", type=int, help="VLAN id.")
 @click.option("--physical-device", help="Device that carries the VLAN.")
@@ -91,9 +93,13 @@ def add(inn: Invocation, name_or_file: str, ranges: tuple[dict[str, object], ...
         answer = inn.call("network.add", name=name_or_file, ranges=list(ranges), **params)
     else:
         answer = inn.call("network.add", template=_template(inn, name_or_file), **params)
-    inn.show(
-        answer, lambda: f"Network {answer['network_id']} {answer['name']} has {words.count(answer['size'], 'address')}."
-    )
+    inn.show(answer, lambda: _added_text(answer))
+
+
+def _added_text(answer: Json) -> str:
+    """Say how many addresses there are and which: 10.0.0.0/24 is often meant as a prefix, and is not one."""
+    which = f": {words.joined(_range(each) for each in answer['ranges'])}" if answer.get("ranges") else ""
+    return f"Network {answer['network_id']} {answer['name']} has {words.count(answer['size'], 'address')}{which}."
 
 
 def _template(inn: Invocation, name: str) -> str:
@@ -112,6 +118,8 @@ def list_(inn: Invocation) -> None:
     """List networks and how full they are."""
     answer = inn.call("network.list")
     inn.show(answer, lambda: table(answer, COLUMNS, wide=inn.wide))
+    if inn.for_people and not answer:
+        inn.note("There is no network yet; `inn network add NAME --range IP/COUNT` makes one.")
 
 
 @verb("show", "inn network show lan", of=network)

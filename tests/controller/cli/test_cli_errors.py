@@ -55,6 +55,15 @@ def test_what_was_meant_is_said_even_where_the_wrong_name_contains_it(run, fake,
     assert "NAMEE is no attribute of a VM. Did you mean NAME?\n" in ran.err
 
 
+def test_a_mistake_that_is_the_whole_refusal_is_told_once(run, fake):
+    text = "'10.0.300.1' is no IPv4 address; one looks like 192.168.0.10."
+    fake.answers = {"POST /v1/networks": refused("bad_template", text, status=422, mistakes=[{"message": text}])}
+
+    ran = run("network", "add", "lan", "--range", "10.0.300.1/5")
+
+    assert ran.err == f"error[bad_template]: {text}\n"
+
+
 def test_a_template_that_cannot_be_read_is_a_usage_error(run, fake):
     ran = run("vm", "submit", "/nowhere/web.one")
 
@@ -108,6 +117,10 @@ def test_a_missing_token_says_where_one_goes(run, fake):
         ("vm", "list", "--state", "SLEEPING"),
         ("vm", "list", "--nope"),
         ("vm", "recover", "7"),
+        ("vm", "recover", "7", "--retry", "--rollback"),
+        ("vm", "wait", "7", "--for", "SLEEPING"),
+        ("events", "--subject", "vm7"),
+        ("events", "--subject", "host:host-a"),
         ("vm", "submit", "-", "--set", "MEMORY"),
         ("vm", "wait", "7", "--timeout", "soon"),
         ("image", "add", "x"),

@@ -14,6 +14,14 @@ from innkeeper_controller.cli.progress import bar, transfer
 
 EVENTS = "GET /v1/events"
 SHOW = "GET /v1/vms/7"
+WHY = "GET /v1/vms/7/why"
+ABOUT_TO_BE_PLACED = {"vm_id": 7, "name": "web", "state": "PENDING", "reason": "It fits and is about to be placed."}
+FITS_NOWHERE = {
+    **ABOUT_TO_BE_PLACED,
+    "reason": "None of 2 hosts can take the VM as things stand.",
+    "advice": "It starts by itself as soon as one can.",
+    "nearest_miss": "host-a comes closest: the host has no bridge br0.",
+}
 WAIT = "GET /v1/operations/o3/wait"
 
 
@@ -38,6 +46,7 @@ def deploying(fake):
         "POST /v1/vms": {"vm_ids": [7]},
         EVENTS: _events({"what": "vm.state"}),
         SHOW: [Say(vm(state="PENDING")), Say(busy), Say(detail())],
+        WHY: ABOUT_TO_BE_PLACED,
         WAIT: [
             Say(
                 operation("running", kind="deploy", step="1 PROLOG qcow2 clone disk.0", total_bytes=100, done_bytes=43)
@@ -93,6 +102,7 @@ def test_submit_follows_the_vm_until_it_runs(run, deploying, template):
         "POST /v1/vms",
         EVENTS,
         SHOW,
+        WHY,
         SHOW,
         WAIT,
         WAIT,
@@ -123,12 +133,59 @@ def test_a_vm_that_fails_is_exit_code_1_with_its_error(run, fake, template):
 
 
 def test_a_vm_that_waits_longer_than_patience_is_exit_code_4(run, fake, template):
-    fake.answers = {"POST /v1/vms": {"vm_ids": [7]}, EVENTS: _events(), SHOW: vm(state="PENDING")}
+    fake.answers = {
+        "POST /v1/vms": {"vm_ids": [7]},
+        EVENTS: _events(),
+        SHOW: vm(state="PENDING"),
+        WHY: ABOUT_TO_BE_PLACED,
+    }
 
     ran = run("vm", "submit", template, "--wait", "--timeout", "100ms")
 
     assert ran.code == 4
     assert "error: VM 7 web is PENDING after 100 ms; `inn vm why 7` says why." in ran.err
+
+
+def test_whoever_waits_for_a_vm_that_fits_nowhere_is_told_why_at_once_and_once(run, fake, template):
+    fake.answers = {
+        "POST /v1/vms": {"vm_ids": [7]},
+        EVENTS: _events({"what": "vm.released"}),
+        SHOW: vm(state="PENDING"),
+        WHY: FITS_NOWHERE,
+    }
+
+    ran = run("vm", "submit", template, "--wait", "--timeout", "300ms")
+
+    assert ran.err.startswith(
+        "VM 7 web: PENDING\n"
+        "VM 7 web waits: None of 2 hosts can take the VM as things stand. "
+        "host-a comes closest: the host has no bridge br0.\n"
+        "  `inn vm why 7` says more; Ctrl-C leaves it waiting.\n"
+        "error: VM 7 web is PENDING after 300 ms"
+    )
+    assert fake.lines.count(WHY) == 1
+
+
+def test_remarks_on_a_template_are_told_although_it_was_taken(run, fake, template):
+    remark = {"message": "TIMEZONE has no effect yet.", "field": "TIMEZONE", "line": 2, "column": 1}
+    fake.answers = {"POST /v1/vms": {"vm_ids": [7], "remarks": [remark]}}
+
+    ran = run("vm", "submit", template)
+
+    assert (ran.code, ran.out, ran.err) == (0, "7\n", f"{template}:2:1: TIMEZONE has no effect yet.\n")
+
+
+def test_patience_that_ends_says_where_the_operation_stands(run, fake):
+    waiting = operation("running", waits_for="host-a", step="")
+    fake.answers = {"POST /v1/vms/7/suspend": {"vm_id": 7, "state": "SAVE", "operation_id": "o3"}, WAIT: waiting}
+
+    ran = run("vm", "suspend", "7", "--wait", "--timeout", "0")
+
+    assert ran.code == 4
+    assert ran.err.startswith(
+        "error: VM 7: Operation o3 has not ended in time. It is: suspend, waits for host host-a, on host-a. "
+        "`inn vm why 7` says more.\n"
+    )
 
 
 def test_wait_ends_when_the_vm_is_in_the_state(run, fake):

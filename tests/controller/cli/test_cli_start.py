@@ -90,6 +90,13 @@ def test_a_command_that_is_not_there_is_a_usage_error_with_a_hint(run, arguments
     assert hint in ran.err
 
 
+def test_the_version_is_told_as_by_other_programs(run):
+    ran = run("--version")
+
+    assert ran.code == 0
+    assert ran.out.startswith("inn ")
+
+
 def test_help_says_how_to_begin_and_what_exit_codes_mean(run):
     ran = run("--help")
 

@@ -33,7 +33,7 @@ WHY_PENDING = {
     "queue_position": 3,
     "hosts": VERDICTS,
     "counts": {"memory": 1, "state": 1},
-    "nearest_miss": "host-a lacks 3072 MiB of memory",
+    "nearest_miss": "host-a comes closest: needs 4096 MiB, 1024 MiB free of 16384 MiB.",
 }
 WHY_FAILED = {
     "vm_id": 10,
@@ -151,6 +151,7 @@ COMMANDS = [
     ("host show host-a", {"GET /v1/hosts/host-a": TOLD}),
     ("host disable host-a", {"POST /v1/hosts/host-a/disable": host(state="disabled")}),
     ("host drain host-a", {"POST /v1/hosts/host-a/drain": host(state="draining")}),
+    ("host drain host-b", {"POST /v1/hosts/host-b/drain": host(2, "host-b", "lost")}),
     ("host enable host-a", {"POST /v1/hosts/host-a/enable": host()}),
     ("host delete host-a", {"DELETE /v1/hosts/host-a": IN_USE}),
     ("host delete host-a --force", {"DELETE /v1/hosts/host-a?force=true": {}}),
@@ -166,6 +167,7 @@ COMMANDS = [
     ("image delete debian-12", {"DELETE /v1/images/debian-12": image("locked", operation_id="o5")}),
     ("network add lan --range 10.0.0.10/50 --bridge br0", {"POST /v1/networks": network()}),
     ("network list", {"GET /v1/networks": [network(), MACS]}),
+    ("network list", {"GET /v1/networks": []}),
     ("network show lan", {"GET /v1/networks/lan": network()}),
     ("network leases lan", {"GET /v1/networks/lan/leases": LEASES}),
     ("network leases lan", {"GET /v1/networks/lan/leases": []}),
@@ -194,7 +196,9 @@ COMMANDS = [
     ("verify", {"GET /v1/verify": {"findings": [], "checked": 42}}),
     ("verify", {"GET /v1/verify": {"findings": [FINDING], "checked": 42}}),
     ("verify --log", {"GET /v1/verify/log": {"findings": [], "checked": 1042}}),
-    ("events", {"GET /v1/events/past": HISTORY}),
+    ("events", {"GET /v1/events/past": [event("state.changed", 1, subject="host:1"), *HISTORY]}),
+    ("events -v", {"GET /v1/events/past": [event("state.changed", 1, subject="host:1")]}),
+    ("events --subject vm:9", {"GET /v1/events/past": []}),
 ]  # fmt: skip  # one command a line
 
 

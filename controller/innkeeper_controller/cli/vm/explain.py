@@ -38,7 +38,7 @@ def _why_text(answer: Json) -> str:
     if answer.get("counts"):
         lines += ["", "Hosts kept out by: " + words.joined(f"{key} {value}" for key, value in answer["counts"].items())]
     if answer.get("nearest_miss"):
-        lines.append(f"Nearest miss: {answer['nearest_miss']}")
+        lines.append(answer["nearest_miss"])
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.follow import AT_REST, Deadline, came_to, ended, follow_operation, follow_vm, label_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Json
+from innkeeper_controller.cli.vm.look import STATES
 from innkeeper_controller.cli.vm.names import expanded, vm_id_of
 from innkeeper_controller.client import RefusedError, WaitTimeoutError
 
@@ -211,18 +212,26 @@ def cancel(inn: Invocation, vms: tuple[str, ...]) -> None:
 
 @verb("recover", "inn vm recover 7 --retry --wait", "inn vm recover 7 --rollback", waits=True)
 @VMS
-@click.option("--retry", "how", flag_value="retry", help="Do what failed again.")
-@click.option("--rollback", "how", flag_value="rollback", help="Go back to before it.")
-def recover(inn: Invocation, vms: tuple[str, ...], how: str | None) -> None:
+@click.option("--retry", is_flag=True, help="Do what failed again.")
+@click.option("--rollback", is_flag=True, help="Go back to before it.")
+def recover(inn: Invocation, vms: tuple[str, ...], *, retry: bool, rollback: bool) -> None:
     """Retry what failed, or go back to before it."""
-    if how is None:
-        raise click.UsageError("Say how: --retry does what failed again, --rollback goes back to before it.")
-    _act(inn, "vm.recover", vms, how=how)
+    if retry == rollback:
+        raise click.UsageError("Say how: either --retry, which does what failed again, or --rollback, to before it.")
+    _act(inn, "vm.recover", vms, how="retry" if retry else "rollback")
 
 
 @verb("wait", "inn vm wait 7 --timeout 5m", "inn vm wait 3 7 10..12 --for SUSPENDED", timed=True)
 @VMS
-@click.option("--for", "state", default="RUNNING", show_default=True, metavar="STATE", help="State to wait for.")
+@click.option(
+    "--for",
+    "state",
+    type=click.Choice(STATES, case_sensitive=False),
+    default="RUNNING",
+    show_default=True,
+    metavar="STATE",
+    help="State to wait for.",
+)
 def wait(inn: Invocation, vms: tuple[str, ...], state: str) -> None:
     """Wait until VMs are running, or in another state.
 

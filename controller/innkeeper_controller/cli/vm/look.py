@@ -84,7 +84,7 @@ def _rows(vms: Json, now_s: float) -> list[Json]:
 def _remark(inn: Invocation, vms: list[Json], *, filtered: bool) -> None:
     """Say what a newcomer would ask next."""
     if not vms:
-        inn.note("No VM is like that." if filtered else "There is no VM yet; `inn vm submit FILE` submits one.")
+        inn.note("No VM is like that." if filtered else "There is no VM; `inn vm submit FILE` submits one.")
     for state, remark in (("FAILED", "failed"), ("PENDING", "waiting for a host")):
         ids = [vm["vm_id"] for vm in vms if vm["state"] == state]
         if ids:

@@ -7,6 +7,7 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import assignments, verb
+from innkeeper_controller.cli.complaints import remarks
 from innkeeper_controller.cli.follow import Deadline, came_to, follow_vm, label_of
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Json
@@ -39,6 +40,9 @@ def submit(
         hold=hold or None,
         set=assignments(settings, "--set") or None,
     )
+    if inn.for_people:
+        for remark in remarks(answer.get("remarks", ()), inn.template):
+            inn.note(remark)
     if inn.waits() and not hold:
         _follow(inn, answer["vm_ids"])
     else:
