@@ -88,13 +88,24 @@ def _asked(turn: Turn, network: Network, ip: str = "", mac: str = "") -> tuple[i
     return place
 
 
-def _free(turn: Turn, network: Network) -> tuple[int, int]:
+def check_room(turn: Turn, network: Network, needed: int) -> None:
+    """Refuse to begin what the network has too few free addresses for.
+
+    Raises:
+        RefusalError: ``no_address``.
+    """
     size = sum(each.size for each in network.ranges)
     taken = turn.cluster.lease_count.get(network.network_id, 0)
-    if taken >= size:
+    if taken + needed > size:
+        free = f"no free address ({taken} of {size} taken)"
+        if taken < size:
+            free = f"{size - taken} of {size} addresses free, {needed} are needed"
         raise RefusalError(
             "no_address",
-            f"Network {network.name} has no free address ({taken} of {size} taken); "
-            f"terminate a VM, release a held address, or make another network.",
+            f"Network {network.name} has {free}; terminate a VM, release a held address, or make another network.",
         )
+
+
+def _free(turn: Turn, network: Network) -> tuple[int, int]:
+    check_room(turn, network, 1)
     return turn.cluster.free_address(network)

@@ -146,7 +146,11 @@ def route(kind: OperationKind, origin: VmState) -> Route:
     for candidate in ROUTES[kind]:
         if origin in candidate.origins:
             return candidate
-    possible = sorted({state for candidate in ROUTES[kind] for state in candidate.origins})
+    # Some verbs are an operation from one state and a plain move from another: resume of a STOPPED VM is one.
+    possible = sorted(
+        {state for candidate in ROUTES[kind] for state in candidate.origins}
+        | {state for state, request in MOVES if request == kind}
+    )
     raise IllegalMoveError(f"{kind} is possible for a VM that is {' or '.join(possible)}; this one is {origin}")
 
 

@@ -304,6 +304,10 @@ def _explain_failed(vm: VmRecord, operation: Operation | None) -> dict[str, obje
     }
 
 
+#: States that `inn vm resume` leads out of.
+_RESUMED = frozenset({VmState.SUSPENDED, VmState.STOPPED, VmState.POWEROFF, VmState.UNDEPLOYED})
+
+
 def _explain_rest(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, object]:
     hosts = turn.cluster.hosts
     host = hosts.get(vm.host_id) if vm.host_id is not None else None
@@ -317,7 +321,7 @@ def _explain_rest(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict
         reason += f" The host has been lost for {_lost_for(turn, host)}."
     if operation is not None and operation.error is not None:
         reason += f" Its last operation, {operation.kind}, did not work: {operation.error.message}"
-    return {"reason": reason}
+    return {"reason": reason, "advice": f"Let it go on: inn vm resume {vm.vm_id}." if vm.state in _RESUMED else ""}
 
 
 def _explain_unknown(turn: Turn, host: Host) -> dict[str, object]:

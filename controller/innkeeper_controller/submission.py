@@ -59,6 +59,8 @@ def submit(turn: Turn, blueprint: Blueprint, *, hold: bool, count: int) -> tuple
             "bad_request",
             "One address cannot be given to several VMs; submit one, or leave IP and MAC out of its NICs.",
         )
+    for network in {each.network_id: each for each in blueprint.networks}.values():
+        leases.check_room(turn, network, count * blueprint.networks.count(network))
     base = blueprint.template.name
     return tuple(_make(turn, blueprint, _name(base, number, count), hold=hold) for number in range(count))
 
@@ -126,8 +128,9 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
 
 def _boot(search: Search, template: VmTemplate) -> Boot:
     boot = template.boot
-    kernel = search.image(boot.kernel, "OS/KERNEL") if boot.kernel else None
-    initrd = search.image(boot.initrd, "OS/INITRD") if boot.initrd else None
+    line, column = boot.line, boot.column
+    kernel = search.image(boot.kernel, "OS/KERNEL", line=line, column=column) if boot.kernel else None
+    initrd = search.image(boot.initrd, "OS/INITRD", line=line, column=column) if boot.initrd else None
     return Boot(
         arch=boot.arch or "x86_64",
         machine=boot.machine,

@@ -72,6 +72,15 @@ def test_a_refused_operation_names_the_states_that_it_is_possible_in():
     assert str(refused.value) == "suspend is possible for a VM that is RUNNING; this one is PENDING"
 
 
+def test_a_refused_verb_names_the_states_of_its_operation_and_of_its_moves():
+    with pytest.raises(IllegalMoveError) as refused:
+        lifecycle.route(OperationKind.RESUME, VmState.PENDING)
+
+    assert str(refused.value) == (
+        "resume is possible for a VM that is POWEROFF or STOPPED or SUSPENDED or UNDEPLOYED; this one is PENDING"
+    )
+
+
 def test_a_refused_move_names_the_states_that_it_is_possible_in():
     with pytest.raises(IllegalMoveError) as refused:
         lifecycle.move(VmState.RUNNING, "hold")

@@ -536,19 +536,19 @@ def test_why_a_vm_has_failed_whose_host_was_deleted_long_after_its_last_operatio
 
 
 @pytest.mark.parametrize(
-    ("state", "reason"),
+    ("state", "reason", "advice"),
     [
-        (VmState.RUNNING, "It is RUNNING on host h1."),
-        (VmState.SUSPENDED, "It is SUSPENDED on host h1."),
-        (VmState.POWEROFF, "It is POWEROFF on host h1."),
-        (VmState.STOPPED, "It is STOPPED; its files lie on host h1."),
-        (VmState.UNDEPLOYED, "It is UNDEPLOYED; its files lie on host h1."),
+        (VmState.RUNNING, "It is RUNNING on host h1.", ""),
+        (VmState.SUSPENDED, "It is SUSPENDED on host h1.", "Let it go on: inn vm resume 0."),
+        (VmState.POWEROFF, "It is POWEROFF on host h1.", "Let it go on: inn vm resume 0."),
+        (VmState.STOPPED, "It is STOPPED; its files lie on host h1.", "Let it go on: inn vm resume 0."),
+        (VmState.UNDEPLOYED, "It is UNDEPLOYED; its files lie on host h1.", "Let it go on: inn vm resume 0."),
     ],
 )
-def test_why_a_vm_rests(state, reason):
+def test_why_a_vm_rests(state, reason, advice):
     reactor = a_site()
 
-    assert why(reactor, a_vm(reactor, state)) == (reason, "")
+    assert why(reactor, a_vm(reactor, state)) == (reason, advice)
 
 
 def test_why_a_vm_rests_whose_host_has_just_been_lost():

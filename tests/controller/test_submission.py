@@ -263,7 +263,16 @@ def test_one_address_is_not_asked_for_several_vms(wanted):
 def test_a_network_that_is_full_half_way_through_refuses_all():
     error = refused(a_site(), TEMPLATE, count=11)
 
-    assert (error.code, str(error).split(";")[0]) == ("no_address", "Network lan has no free address (10 of 10 taken)")
+    assert (error.code, str(error).split(";")[0]) == (
+        "no_address",
+        "Network lan has 10 of 10 addresses free, 11 are needed",
+    )
+
+
+def test_vms_with_two_nics_in_a_network_need_two_addresses_each():
+    error = refused(a_site(), "MEMORY = 1\nNIC = [ NETWORK = lan ]\nNIC = [ NETWORK = lan ]\n", count=6)
+
+    assert str(error).split(";")[0] == "Network lan has 10 of 10 addresses free, 12 are needed"
 
 
 # --- disks
@@ -433,8 +442,8 @@ OS = [ KERNEL = linux, INITRD = rd ]
         ("DISK/DATASTORE", 4, 1, "There is no datastore defualt. Did you mean default?"),
         ("DISK/SIZE", 5, 1, "A disk of image tiny has to have at least 100 MB; SIZE says 10."),
         ("NIC/NETWORK", 6, 1, "There is no network LAN. `inn network list` shows what there is."),
-        ("OS/KERNEL", 0, 0, "There is no image linux. `inn image list` shows what there is."),
-        ("OS/INITRD", 0, 0, "There is no image rd. `inn image list` shows what there is."),
+        ("OS/KERNEL", 7, 1, "There is no image linux. `inn image list` shows what there is."),
+        ("OS/INITRD", 7, 1, "There is no image rd. `inn image list` shows what there is."),
     ]
 
 

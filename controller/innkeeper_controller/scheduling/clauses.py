@@ -34,7 +34,8 @@ def cpu(demand: Demand, host: HostView) -> Obstacle | None:
     needed, free = demand.capacity.cpu_cores, host.total.cpu_cores - host.used.cpu_cores
     if needed <= free + CPU_TOLERANCE_CORES:
         return None
-    message = f"{needed:g} cores are needed, {free:.6g} of {host.total.cpu_cores:g} are free"
+    wanted = "1 core is" if needed == 1 else f"{needed:g} cores are"
+    message = f"{wanted} needed, {free:.6g} of {host.total.cpu_cores:g} are free"
     return Obstacle(clause="cpu", message=message, shortfall=_shortfall(needed, free))
 
 

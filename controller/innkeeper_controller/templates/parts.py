@@ -67,6 +67,8 @@ class BootTemplate(Value):
     kernel_cmdline: str = ""
     #: ``disk0``, ``nic0``...
     order: tuple[str, ...] = ()
+    line: int = 0
+    column: int = 0
 
 
 def disks_of(checked: Checked) -> tuple[DiskTemplate, ...]:
@@ -160,6 +162,8 @@ def boot_of(checked: Checked, *, disks: int, nics: int) -> BootTemplate:
         initrd=initrd,
         kernel_cmdline=" ".join(each for each in (f"root={root}" if root else "", arguments) if each),
         order=_order(group, checked.findings, {"disk": disks, "nic": nics}),
+        line=group.line,
+        column=group.column,
     )
 
 

@@ -48,6 +48,11 @@ def test_a_vm_fits_to_the_last_mib_and_the_last_fraction_of_a_core(demand, host)
             Obstacle(clause="cpu", message="4 cores are needed, 3 of 16 are free", shortfall=0.25),
         ),
         (
+            {"cpu_cores": 1},
+            {"cpu_cores": 2, "used_cpu_cores": 1.5},
+            Obstacle(clause="cpu", message="1 core is needed, 0.5 of 2 are free", shortfall=0.5),
+        ),
+        (
             {"cpu_cores": 0.5},
             {"cpu_cores": float("nan")},
             Obstacle(clause="cpu", message="0.5 cores are needed, nan of nan are free", shortfall=1.0),

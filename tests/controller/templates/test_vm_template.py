@@ -91,6 +91,8 @@ def test_a_full_template_means_what_it_says():
             initrd="ramdisk",
             kernel_cmdline="root=/dev/vda console=ttyS0 quiet",
             order=("disk1", "nic0"),
+            line=4,
+            column=1,
         ),
         context={"NETWORK": "YES", "SET_HOSTNAME": "$NAME"},
         graphics=Graphics(type="vnc", listen="0.0.0.0", port=5901, keymap="de"),
