@@ -250,7 +250,12 @@ def _poweroff(vm: VmRecord, _host: Host, options: PlanOptions) -> list[Step]:
 
 def _undeploy(vm: VmRecord, host: Host, options: PlanOptions) -> list[Step]:
     off = vm.state is VmState.POWEROFF
-    return ([] if off else [_switch_off(vm.spec, options, force=False)]) + _seal(vm, host)
+    return ([] if off else [_switch_off(vm.spec, options, force=False)]) + _seal(vm, host) + _forget(vm.spec)
+
+
+def _forget(vm: Vm) -> list[Step]:
+    """Return what makes the hypervisor forget a guest that is off: it may boot elsewhere next."""
+    return [Cancel(**_hypervisor(vm, VmState.EPILOG))]  # type: ignore[arg-type]  # common fields
 
 
 def _reboot(vm: VmRecord, _host: Host, _options: PlanOptions) -> list[Step]:
@@ -293,7 +298,7 @@ def migrate(vm: VmRecord, source: Host, target: Host) -> Plan:
     steps = _suspend(vm, source, PlanOptions()) if vm.state is VmState.RUNNING else []
     steps += _seal(vm, source)
     if not steps:
-        return _arrive(draft, vm.spec, source, target, (), holders={}, restart=False)
+        return _arrive(draft, vm.spec, source, target, (), holders={}, origin=vm.state)
     draft.leg(source, steps)
     return draft.plan
 
@@ -332,7 +337,7 @@ def after_leg(
         holders = {**holders, **{file.sha256: (source.advertisement.holder,) for file in sealed}}
     count = sum(len(leg.steps) for leg in plan.legs)
     draft = Draft(vm, list(plan.legs), itertools.count(count))
-    return _arrive(draft, vm, source, target, sealed, holders=holders, restart=origin is VmState.RUNNING)
+    return _arrive(draft, vm, source, target, sealed, holders=holders, origin=origin)
 
 
 def _arrive(
@@ -343,17 +348,18 @@ def _arrive(
     sealed: tuple[SealedFile, ...],
     *,
     holders: dict[str, tuple[Holder, ...]],
-    restart: bool,
+    origin: VmState,
 ) -> Plan:
     shared = shares_storage(vm, source, target)
     steps: list[Step] = []
     if not shared:
         steps += fetches(vm, target, holders, VmState.MIGRATE) + _moves(sealed, holders, VmState.MIGRATE)
-    if restart:
+    if origin is VmState.RUNNING:
         steps.append(Restore(**_hypervisor(vm, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
     draft.leg(target, steps)
-    if not shared:
-        draft.leg(source, _leave(vm, VmState.EPILOG))
+    # A saved guest has been forgotten when it was saved; one that is off is known to its hypervisor until now.
+    leave = _forget(vm) if origin is VmState.POWEROFF else []
+    draft.leg(source, leave if shared else leave + _leave(vm, VmState.EPILOG))
     return draft.plan
 
 
@@ -389,7 +395,7 @@ def migrate_live(vm: VmRecord, source: Host, target: Host, holders: dict[str, tu
 
 def is_cleanup(plan: Plan, leg: int) -> bool:
     """Return True where the leg only deletes what the VM has left behind: by then there is no way back."""
-    return leg > 0 and all(isinstance(step, Delete | Postmigrate) for step in plan.legs[leg].steps)
+    return leg > 0 and all(isinstance(step, Cancel | Delete | Postmigrate) for step in plan.legs[leg].steps)
 
 
 def again(plan: Plan, leg: int) -> Plan:

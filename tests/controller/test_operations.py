@@ -315,9 +315,7 @@ def test_an_operation_without_any_step_is_done_at_once():
     found = {}
     for verb, state, params in (
         ("stop", VmState.SUSPENDED, {}),
-        ("undeploy", VmState.POWEROFF, {}),
         ("migrate", VmState.SUSPENDED, {"host": "h2"}),
-        ("migrate", VmState.POWEROFF, {"host": "h2"}),
     ):
         reactor = a_reactor(a_host(1, has=shared), a_host(2, has=shared))
         vm = a_vm(reactor, state, template=BARE)
@@ -329,9 +327,7 @@ def test_an_operation_without_any_step_is_done_at_once():
 
     assert found == {
         ("stop", VmState.SUSPENDED): ("STOPPED", "", None, []),
-        ("undeploy", VmState.POWEROFF): ("UNDEPLOYED", "", None, []),
         ("migrate", VmState.SUSPENDED): ("SUSPENDED", "", 2, []),
-        ("migrate", VmState.POWEROFF): ("POWEROFF", "", 2, []),
     }
 
 

@@ -213,15 +213,19 @@ def test_a_stopped_vm_on_shared_storage_comes_back_anywhere_without_carrying_a_f
             "undeploy",
             VmState.RUNNING,
             {},
-            ["0 SHUTDOWN simulated shutdown power button, 9 s", "1 EPILOG agent seal all files"],
+            [
+                "0 SHUTDOWN simulated shutdown power button, 9 s",
+                "1 EPILOG agent seal all files",
+                "2 EPILOG simulated cancel off",
+            ],
         ),
         (
             "undeploy",
             VmState.RUNNING,
             {"hard": True},
-            ["0 SHUTDOWN simulated cancel off", "1 EPILOG agent seal all files"],
+            ["0 SHUTDOWN simulated cancel off", "1 EPILOG agent seal all files", "2 EPILOG simulated cancel off"],
         ),
-        ("undeploy", VmState.POWEROFF, {}, ["0 EPILOG agent seal all files"]),
+        ("undeploy", VmState.POWEROFF, {}, ["0 EPILOG agent seal all files", "1 EPILOG simulated cancel off"]),
         ("reboot", VmState.RUNNING, {}, ["0 RUNNING simulated reboot reboot"]),
         ("reset", VmState.RUNNING, {}, ["0 RUNNING simulated reset reset"]),
         (
@@ -281,8 +285,12 @@ def test_a_vm_ends_on_the_other_host_that_has_files_of_it_as_well():
     [
         ("stop", VmState.RUNNING, [(1, ["0 SAVE simulated save memory to checkpoint"])]),
         ("stop", VmState.SUSPENDED, []),
-        ("undeploy", VmState.RUNNING, [(1, ["0 SHUTDOWN simulated shutdown power button, 120 s"])]),
-        ("undeploy", VmState.POWEROFF, []),
+        (
+            "undeploy",
+            VmState.RUNNING,
+            [(1, ["0 SHUTDOWN simulated shutdown power button, 120 s", "1 EPILOG simulated cancel off"])],
+        ),
+        ("undeploy", VmState.POWEROFF, [(1, ["0 EPILOG simulated cancel off"])]),
     ],
 )
 def test_files_that_every_host_sees_are_not_sealed(kind, state, expected):
@@ -339,15 +347,21 @@ def test_a_cold_migration_saves_seals_carries_restores_and_cleans_up():
     ]
 
 
-@pytest.mark.parametrize("state", [VmState.SUSPENDED, VmState.POWEROFF])
-def test_a_migration_at_rest_carries_the_files_and_starts_nothing(state):
+@pytest.mark.parametrize(
+    ("state", "left"),
+    [
+        (VmState.SUSPENDED, ["2 EPILOG qcow2 postmigrate all disks"]),
+        (VmState.POWEROFF, ["2 EPILOG simulated cancel off", "3 EPILOG qcow2 postmigrate all disks"]),
+    ],
+)
+def test_a_migration_at_rest_carries_the_files_and_starts_nothing(state, left):
     vm, target = the_vm(state), a_host(2, images=ALL_IMAGES)
     whole = after(planner.migrate(vm, a_host(1), target), vm, target, state, result=sealed_result(SEALED_DISK))
 
     assert script(whole) == [
         (1, ["0 EPILOG agent seal all files"]),
         (2, ["1 MIGRATE agent mv disk.0 sha256:dddddddddddd from tcp://h1:1"]),
-        (1, ["2 EPILOG qcow2 postmigrate all disks"]),
+        (1, left),
     ]
 
 
@@ -361,9 +375,12 @@ def test_a_cold_migration_on_shared_storage_carries_nothing_and_deletes_nothing(
     ]
 
 
-@pytest.mark.parametrize("state", [VmState.SUSPENDED, VmState.POWEROFF])
-def test_a_migration_at_rest_on_shared_storage_has_nothing_to_do(state):
-    assert script(planner.migrate(the_vm(state, driver="shared"), shared_host(1), shared_host(2))) == []
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [(VmState.SUSPENDED, []), (VmState.POWEROFF, [(1, ["0 EPILOG simulated cancel off"])])],
+)
+def test_a_migration_at_rest_on_shared_storage_leaves_nothing_but_a_guest_that_is_off(state, expected):
+    assert script(planner.migrate(the_vm(state, driver="shared"), shared_host(1), shared_host(2))) == expected
 
 
 def test_storage_counts_as_shared_only_where_every_driver_of_the_vm_is_shared_on_both_hosts():
