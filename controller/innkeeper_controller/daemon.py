@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ from innkeeper_plugins.errors import InnkeeperError
 _log = structlog.get_logger("controller")
 
 FAILED: Final = 1
+#: As many open files as the unit allows; each connection is one, and shells begin with 1,024.
+_OPEN_FILES: Final = 65_536
 #: The disk can't be trusted any more; systemd starts us again, and the database is opened anew.
 IO_ERROR: Final = 74
 #: Objects made between two looks at the young ones, and looks between two at the older.
@@ -72,12 +75,21 @@ def run(path: Path | None, state_dir: Path | None, database: str | None, listen:
     logs.configure(config.log)
     # State, keys and uploads are nobody else's business, whatever the service manager says.
     os.umask(0o077)
+    _allow_connections()
     try:
         status = asyncio.run(_run(config))
     except (InnkeeperError, OSError) as error:
         _log.critical("cannot_start", why=str(error))
         raise click.ClickException(str(error)) from error
     sys.exit(status)
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files as far as may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @main.command()
