@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from innkeeper_hostagent import identity
 from innkeeper_hostagent.config import Config, DatastoreConfig, driver_section
 from innkeeper_hostagent.identity import Membership, NotJoinedError
+from innkeeper_hostagent.journal import JOURNAL, JournalError, locked
 from innkeeper_hostagent.protocol import sockets
 from innkeeper_hostagent.protocol.errors import ProtocolError
 from innkeeper_plugins.commands import ADMIN_PATH, PACKAGES
@@ -142,16 +143,36 @@ def _hypervisors(config: Config, registry: Registry) -> Iterator[Finding]:
         except PluginError as error:
             yield Finding(what=what, ok=False, problem=str(error), mend=_INSTALL_LIBVIRT)
             continue
-        yield _tried(what, driver)
+        yield _tried(what, driver, agent_runs=_agent_runs(config))
 
 
-def _tried(what: str, driver: HypervisorDriver) -> Finding:
+def _agent_runs(config: Config) -> bool:
+    """Return whether an agent runs now with this state directory."""
+    path = config.state_dir / JOURNAL
+    try:
+        if path.exists():
+            with locked(path):
+                return False
+    except JournalError:
+        return True
+    except OSError:
+        # Somebody else's directory, as one who is not root sees it.
+        return False
+    return False
+
+
+def _tried(what: str, driver: HypervisorDriver, *, agent_runs: bool) -> Finding:
     try:
         driver.poll()
     except DriverError as error:
-        said = f" ({error.stderr.strip()})" if error.stderr.strip() else ""
+        words = error.stderr.strip()
+        problem = f"{error} ({words})" if words and words not in str(error) else str(error)
         mend = "systemctl enable --now libvirtd; usermod -aG libvirt for a user other than root"
-        return Finding(what=what, ok=False, problem=f"{error}{said}", mend=mend)
+        if agent_runs:
+            mend = (
+                "nothing, if the agent that runs now has it for itself (qemu:///embed); else stop that and check again"
+            )
+        return Finding(what=what, ok=False, problem=problem, mend=mend, needed=not agent_runs)
     finally:
         driver.close()
     return Finding(what=what, ok=True)

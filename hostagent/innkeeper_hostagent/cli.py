@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it: help and mistakes are answered at once.
 """
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,10 +26,10 @@ def _note_config(context: click.Context, _option: click.Parameter, path: Path | 
 #: Stands before the command or behind it, as it comes to mind.
 _with_config: Callable[[Any], Any] = click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
     expose_value=False,
     callback=_note_config,
-    help=f"The agent's configuration; a file that does not exist is an empty one.  [default: {_DEFAULT_CONFIG}]",
+    help=f"The agent's configuration.  [default: {_DEFAULT_CONFIG}, which need not exist]",
 )
 
 
@@ -56,7 +57,11 @@ def join(config_path: Path, token: str, name: str, replace: bool) -> None:  # no
     except (InnkeeperError, OSError) as error:
         _fail(str(error))
     click.echo(f"This host is {membership.host_name} of the controller at {membership.endpoint}.")
-    click.echo("Next: `inn-agent check`, then `systemctl enable --now inn-agent` (or `inn-agent run`).")
+    if config_path == Path(_DEFAULT_CONFIG):
+        click.echo("Next: `inn-agent check`, then `systemctl enable --now inn-agent` (or `inn-agent run`).")
+    else:
+        named = shlex.quote(str(config_path))
+        click.echo(f"Next: `inn-agent check --config {named}`, then `inn-agent run --config {named}`.")
 
 
 @main.command()

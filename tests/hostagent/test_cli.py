@@ -236,6 +236,27 @@ def test_check_says_what_a_host_without_its_driver_needs(tmp_path):
     assert "LACK  hypervisor xen: this host has no hypervisor driver 'xen'" in result.stdout
 
 
+def test_a_hypervisor_that_only_the_running_agent_can_use_is_no_lack(tmp_path):
+    path = a_file(tmp_path, hypervisor="fail = { poll = [1, 2] }")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / JOURNAL).touch()
+
+    def told():
+        return [line for line in invoke(path, "check").stdout.splitlines() if "hypervisor simulated" in line]
+
+    with locked(tmp_path / "state" / JOURNAL):
+        beside_the_agent = told()
+
+    assert [line[:4] for line in (*beside_the_agent, *told())] == ["note", "LACK"]
+
+
+def test_a_configuration_that_is_named_has_to_be_there(tmp_path):
+    result = invoke(tmp_path / "agnet.toml", "check")
+
+    assert result.exit_code == 2
+    assert "does not exist" in result.stderr
+
+
 class Daemon:
     """``inn-agent run`` as systemd starts it."""
 

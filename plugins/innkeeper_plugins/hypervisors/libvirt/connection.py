@@ -92,7 +92,8 @@ class Connection:
 
     def _connect(self) -> libvirt.virConnect:
         start_event_loop()
-        with reported(f"libvirt cannot be reached at {self._uri}; is libvirtd running?"):
+        hint = "does another agent use that directory" if self._embedded else "is libvirtd running"
+        with reported(f"libvirt cannot be reached at {self._uri}; {hint}?"):
             connection = self._embedded_or_remote()
             for opened in self._opened:
                 opened(connection)
