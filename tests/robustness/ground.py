@@ -101,7 +101,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, limits: dict[int, int] | None = None) -> None:
-        """Start it, with ``{resource: soft limit}``."""
+        """Start it, with ``{resource: limit}``; in Python that is before it has opened anything."""
         assert self.process is None, self._argv
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -392,10 +392,11 @@ def digest(content: bytes) -> str:
 def requests_in(ground: Ground):
     """Return a way to send raw HTTP to the controller."""
 
-    def send(data: bytes, *, timeout_s: float = 30.0) -> bytes:
-        with socket.create_connection(("127.0.0.1", ground.controller.http_port), timeout=timeout_s) as connection:
+    def send(data: bytes, *, breaks_off: bool = False) -> bytes:
+        with socket.create_connection(("127.0.0.1", ground.controller.http_port), timeout=PATIENCE_S) as connection:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            if breaks_off:
+                connection.shutdown(socket.SHUT_WR)
             answer = b""
             while piece := connection.recv(65536):
                 answer += piece
