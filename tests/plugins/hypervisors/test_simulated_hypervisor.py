@@ -92,8 +92,10 @@ def test_cpu_time_passes_while_a_guest_runs_and_stays_while_it_does_not(clock, p
     driver.shutdown(place, vm, grace_s=1, force=False)
     clock.sleep(10)
 
-    assert running == [Observation(vm_id=vm.vm_id, generation=1, power=RUNNING, cpu_time_s=5.0, memory_mib=128)]
-    assert driver.poll() == [Observation(vm_id=vm.vm_id, generation=1, power=OFF, cpu_time_s=5.0)]
+    assert running == [
+        Observation(vm_id=vm.vm_id, generation=1, power=RUNNING, cpu_time_s=5.0, memory_mib=128, uuid=vm.uuid)
+    ]
+    assert driver.poll() == [Observation(vm_id=vm.vm_id, generation=1, power=OFF, cpu_time_s=5.0, uuid=vm.uuid)]
 
 
 def test_every_change_is_told_to_the_watchers_until_the_driver_is_closed(clock, place):
@@ -245,7 +247,9 @@ def test_a_checkpoint_goes_on_at_another_host_with_the_cpu_time_that_it_had(cloc
     second.restore(place, msgspec.structs.replace(vm, generation=2))
 
     assert first.poll() == []
-    assert second.poll() == [Observation(vm_id=vm.vm_id, generation=2, power=RUNNING, cpu_time_s=2.0, memory_mib=128)]
+    assert second.poll() == [
+        Observation(vm_id=vm.vm_id, generation=2, power=RUNNING, cpu_time_s=2.0, memory_mib=128, uuid=vm.uuid)
+    ]
 
 
 def test_a_checkpoint_that_is_none_is_refused_and_stays(clock, place):
