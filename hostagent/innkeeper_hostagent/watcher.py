@@ -105,6 +105,10 @@ class Watcher:
         if self._is_busy(seen.vm_id) or self._loop.time() < self._touched_s.get(seen.vm_id, 0.0) + SETTLE_S:
             self._poll_in(SETTLE_S)
         elif _differs(self._told.get(seen.vm_id), seen):
+            if self._polling:
+                # The look under way may have seen the guest before the change: what it says of it does not count.
+                self.touch(seen.vm_id)
+                self._poll_in(SETTLE_S)
             self._tell([seen], complete=False)
 
     def _poll_in(self, delay_s: float) -> None:

@@ -172,6 +172,25 @@ def test_a_look_that_is_due_while_another_is_under_way_is_taken_after_it():
     played(Hypervisor(guest(1)), scenario)
 
 
+def test_a_change_that_a_look_under_way_is_too_old_to_know_is_not_taken_back():
+    """A guest crashed while it was being looked at, and was then told of as RUNNING until the next look."""
+
+    async def scenario(scene):
+        def crash():
+            scene.hypervisor.on_poll = lambda: None
+            scene.hypervisor.guests = [guest(1, PowerState.CRASHED)]
+            scene.hypervisor.changed(guest(1, PowerState.CRASHED))
+
+        scene.watcher.report_all()
+        await scene.told()
+        scene.hypervisor.on_poll = crash
+        scene.watcher._poll_in(0.0)
+        assert await scene.told() == Observed(guests=(guest(1, PowerState.CRASHED),))
+        assert await scene.told() == Observed(guests=(guest(1, PowerState.CRASHED),), complete=True)
+
+    played(Hypervisor(guest(1)), scenario)
+
+
 def test_a_guest_that_was_left_out_is_looked_at_again_when_its_step_has_ended():
     async def scenario(scene):
         scene.watcher.report_all()
