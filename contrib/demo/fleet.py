@@ -86,7 +86,7 @@ class Fleet:
         port = self._endpoint.rsplit(":", 1)[1]
         text = CONTROLLER_TOML.format(directory=self.directory, http_port=port, agents_port=free_port())
         config.write_text(text)
-        self._start(stage, "inn-controller", "--config", str(config), name="controller")
+        self._start(stage, "inn-controller", "run", "--config", str(config), name="controller")
 
     def join(self, stage: Stage, name: str) -> None:
         """Make a host known, let its agent join and start it."""

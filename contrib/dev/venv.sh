@@ -17,6 +17,7 @@ fi
 state="$extras $("$python" --version) $(cat pyproject.toml constraints.txt | cksum)"
 [ "$(cat "$directory/installed" 2>/dev/null)" != "$state" ] || exit 0
 
+echo "venv: installing into $directory, which takes about a minute the first time"
 [ -x "$directory/bin/python" ] || "$python" -m venv "$directory"
 "$directory/bin/pip" install -qq --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
 echo "$state" >"$directory/installed"

@@ -69,7 +69,7 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # older click has none
 
 @verb(
     "add",
-    "inn network add lan --range 10.0.0.10/50 --bridge br0 --gateway 10.0.0.1",
+    "inn network add lan --range 10.0.0.10/50 --bridge br0 --gateway 10.0.0.1 --netmask 255.255.255.0",
     "inn network add dmz --range 192.168.7.2/20 --bridge br0 --vlan 70 --physical-device eth1",
     "inn network add examples/lan.one",
     of=network,
@@ -94,6 +94,10 @@ def add(inn: Invocation, name_or_file: str, ranges: tuple[dict[str, object], ...
     else:
         answer = inn.call("network.add", template=_template(inn, name_or_file), **params)
     inn.show(answer, lambda: _added_text(answer))
+    if inn.for_people and answer.get("gateway") and not answer.get("netmask"):
+        inn.note(
+            f"Guests are told no netmask, so that some do not find their router {answer['gateway']}; see --netmask."
+        )
 
 
 def _added_text(answer: Json) -> str:

@@ -166,6 +166,7 @@ COMMANDS = [
     ("image delete debian-12", {"DELETE /v1/images/debian-12": image()}),
     ("image delete debian-12", {"DELETE /v1/images/debian-12": image("locked", operation_id="o5")}),
     ("network add lan --range 10.0.0.10/50 --bridge br0", {"POST /v1/networks": network()}),
+    ("network add dmz --range 10.0.0.10/50 --gateway 10.0.0.1", {"POST /v1/networks": network(netmask="")}),
     ("network list", {"GET /v1/networks": [network(), MACS]}),
     ("network list", {"GET /v1/networks": []}),
     ("network show lan", {"GET /v1/networks/lan": network()}),

@@ -106,4 +106,4 @@ def test_the_template_in_the_readme_is_right():
     blocks = (ROOT / "README.md").read_text().split("```")[1::2]
     templates = [block for block in blocks if block.lstrip().startswith("NAME ")]
 
-    assert [read_vm_template(template).name for template in templates] == ["web"]
+    assert [read_vm_template(template).name for template in templates] == ["debian"]
