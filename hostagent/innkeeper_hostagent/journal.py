@@ -29,6 +29,8 @@ JOURNAL: Final = "journal"
 RESERVE_BYTES: Final = 256 * 1024
 #: With less than this reserved and a full disk, the host takes on nothing new.
 HEADROOM_BYTES: Final = 128 * 1024
+#: What one leg in progress may still write: its order, the ends of its steps, a failed tool's words.
+LEG_BYTES: Final = 16 * 1024
 #: A file longer than this is rewritten as soon as it is twice as long as what it has to tell.
 COMPACT_ABOVE_BYTES: Final = 1024 * 1024
 #: No record is longer; a length beyond it is not a length.
@@ -103,11 +105,12 @@ class Journal:
         """Whether it is worth rewriting."""
         return self._end > COMPACT_ABOVE_BYTES and self._end > 2 * self._compacted_bytes
 
-    def has_headroom(self) -> bool:
-        """Whether something new may be taken on: what is in progress could still be taken down on a full disk."""
-        if self._allocated - self._end < HEADROOM_BYTES:
-            self._reserve()
-        return self._allocated - self._end >= HEADROOM_BYTES
+    def has_headroom(self, legs: int = 0) -> bool:
+        """Whether so many legs may be in progress: all of them could still be taken down on a full disk."""
+        needed = HEADROOM_BYTES + legs * LEG_BYTES
+        if self._allocated - self._end < needed:
+            self._reserve(needed)
+        return self._allocated - self._end >= needed
 
     def write(self, reactions: Sequence[Sequence[Entry]]) -> None:
         """Append the entries of reactions, each reaction whole or not at all, and return when they are durable.
@@ -156,11 +159,13 @@ class Journal:
         return b"".join((length, _LENGTH.pack(zlib.crc32(payload, zlib.crc32(length))), payload))
 
     def _reserve(self, more_bytes: int = 0) -> None:
-        """Make room ahead of the end, unless the disk is full."""
-        wanted = self._end + more_bytes + RESERVE_BYTES
-        with contextlib.suppress(OSError):
-            os.posix_fallocate(self._file, self._allocated, wanted - self._allocated)
-            self._allocated = wanted
+        """Make room ahead of the end, some to spare if possible, unless the disk is full."""
+        for spare_bytes in (RESERVE_BYTES, 0):
+            wanted = self._end + more_bytes + spare_bytes
+            if wanted > self._allocated:
+                with contextlib.suppress(OSError):
+                    os.posix_fallocate(self._file, self._allocated, wanted - self._allocated)
+                    self._allocated = wanted
 
     def _replace(self, content: bytes) -> None:
         new_path = self._path.with_name(f"{self._path.name}.new")

@@ -94,6 +94,11 @@ class Ledger:
         """Count the leg among those of its operation."""
         self.of_operation.setdefault(key[0], []).append(key)
 
+    @property
+    def open_legs(self) -> int:
+        """How many legs run or wait."""
+        return len(self.busy) + sum(len(queue) for queue in self.waiting.values())
+
     def forward_of(self, request: CarryOut) -> Leg | None:
         """Return the leg that the request wants taken back; None where this host never took it on."""
         return self.legs.get((request.operation_id, request.leg, False))

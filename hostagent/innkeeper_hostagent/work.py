@@ -103,7 +103,8 @@ class Work:
 
     def on_carry_out(self, request: CarryOut) -> None:
         """Take a leg on, or answer."""
-        if request.undo or self._journal.has_headroom() or self._executor.knows(request):
+        has_room = self._journal.has_headroom(self._executor.ledger.open_legs + 1)
+        if request.undo or has_room or self._executor.knows(request):
             self._recorder.take(self._executor.on_carry_out(request, self._loop.time()))
             return
         _log.error("journal_low", operation_id=request.operation_id, hint="free space on the agent's state directory")

@@ -4,6 +4,7 @@ import contextlib
 import resource
 
 import pytest
+from msgspec.structs import replace
 from tests.hostagent.orders_of_tests import OK, order
 
 from innkeeper_hostagent import journal as journal_module
@@ -136,6 +137,19 @@ def test_on_a_full_disk_nothing_new_is_taken_on_and_what_runs_is_taken_down(path
 
     assert before
     assert told(path)[-1:] == SECOND
+
+
+def test_room_is_kept_for_all_legs_that_are_in_progress(path):
+    with contextlib.closing(Journal(path)) as journal:
+        spacious = journal.has_headroom(100)
+        words = replace(OK, message="x" * (journal_module.LEG_BYTES - 100))
+        with file_size_limit(path.stat().st_size):
+            cramped = journal.has_headroom(200)
+            for _ in range(100):
+                journal.write([(replace(SECOND[0], outcome=words),)])
+            after = journal.has_headroom()
+
+    assert (spacious, cramped, after) == (True, False, True)
 
 
 def test_a_disk_that_has_room_again_gives_headroom_again(path):

@@ -214,7 +214,7 @@ def test_with_a_full_disk_new_work_is_refused_and_known_work_answered(tmp_path, 
         host = Host(tmp_path)
         host.work.on_carry_out(an_order())
         first = await host.answer()
-        monkeypatch.setattr(host.journal, "has_headroom", lambda: False)
+        monkeypatch.setattr(host.journal, "has_headroom", lambda _legs: False)
         host.work.on_carry_out(an_order())
         again = await host.answer()
         host.work.on_carry_out(an_order(operation_id="o2"))
