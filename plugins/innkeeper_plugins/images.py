@@ -133,7 +133,8 @@ def _check_by_inspector(descriptor: int) -> None:
     try:
         matches[0].safety_check()
     except SafetyCheckFailed as error:
-        raise bad_image("; ".join(str(failure) for failure in error.failures.values())) from error
+        mend = "; flatten it: qemu-img convert -O qcow2 IMAGE FLAT" if "backing_file" in error.failures else ""
+        raise bad_image("; ".join(str(failure) for failure in error.failures.values()) + mend) from error
     except ImageFormatError as error:
         raise bad_image(str(error)) from error
 

@@ -96,7 +96,7 @@ def test_an_iso_is_raw_since_its_bytes_are_the_disc(file):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"backing_offset": 512, "backing_bytes": 11}, "backing file"),
+        ({"backing_offset": 512, "backing_bytes": 11}, "backing file; flatten it"),
         ({"incompatible": 1 << 2}, "data_file"),
         ({"incompatible": 1 << 5}, "nknown"),
         ({"backing_offset": 2**63 + 1, "backing_bytes": 11}, "backing file"),
