@@ -75,7 +75,10 @@ def read_token(preferences: Preferences, environ: Mapping[str, str] = os.environ
         try:
             return preferences.token_file.read_text().strip()
         except OSError as error:
-            raise click.UsageError(f"The token file {preferences.token_file}: {error.strerror}.") from error
+            raise click.UsageError(
+                f"The token file {preferences.token_file} cannot be read: {error.strerror}. --token-file, "
+                "INNKEEPER_TOKEN_FILE or `token_file` in cli.toml names it."
+            ) from error
     for path in (config_dir(environ) / "token", ADMIN_TOKEN):
         try:
             return path.read_text().strip()

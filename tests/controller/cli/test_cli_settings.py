@@ -47,7 +47,7 @@ def test_a_token_file_that_cannot_be_read_is_a_usage_error(run):
     ran = run("vm", "list", "--token-file", "/nowhere/token")
 
     assert ran.code == 2
-    assert "The token file /nowhere/token: No such file or directory." in ran.err
+    assert "The token file /nowhere/token cannot be read: No such file or directory. --token-file," in ran.err
 
 
 def test_common_options_stand_before_or_behind_the_verb_and_the_later_counts(run, fake):
