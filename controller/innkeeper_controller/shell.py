@@ -105,6 +105,8 @@ class Controller:
             on_trouble=self._on_trouble,
             limits=limits.pipeline,
         )
+        # The process is about to end: those who wait may as well ask its successor now.
+        self.pipeline.broken.add_done_callback(lambda broken: self._give_up(broken.result()))
         #: The agents' side of everything.
         self.hosts = HostLinks(reactor, self.pipeline, clock=clock)
         self._loop = asyncio.get_running_loop()
