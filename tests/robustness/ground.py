@@ -92,12 +92,16 @@ def free_port():
         return int(probe.getsockname()[1])
 
 
+#: However the tests end, no daemon lives on.
+LAST_WISH = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
 class Daemon:
     """A process with a log; started and ended again and again."""
 
     def __init__(self, log: Path, *argv: str) -> None:
         self.log = log
-        self._argv = [str(Path(sys.executable).with_name(argv[0])), *argv[1:]]
+        self._argv = [*LAST_WISH, str(Path(sys.executable).with_name(argv[0])), *argv[1:]]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, limits: dict[int, int] | None = None) -> None:
