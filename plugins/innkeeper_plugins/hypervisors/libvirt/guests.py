@@ -74,6 +74,9 @@ def find(connection: libvirt.virConnect, vm: Vm) -> libvirt.virDomain | None:
     if domain is None:
         return None
     identity = identity_of(domain)
+    if identity is None and lookup(connection, name) is None:
+        # It has gone since it was found: a migration that goes from daemon to daemon ends when it likes.
+        return None
     if identity is None or identity.vm_id != vm.vm_id:
         raise DriverError(f"Domain {name} is not a guest of Innkeeper; rename or undefine it", code="refused")
     if not may_be_same(identity.uuid, vm.uuid):
