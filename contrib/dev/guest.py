@@ -55,6 +55,7 @@ FILES = {
     "profile": ("etc/profile", 0o644),
     "status.cgi": ("www/cgi-bin/status", 0o755),
     "ping.cgi": ("www/cgi-bin/ping", 0o755),
+    "fetch.cgi": ("www/cgi-bin/fetch", 0o755),
     "write.cgi": ("www/cgi-bin/write", 0o755),
 }
 DIRECTORIES = ("bin", "sbin", "etc", "dev", "proc", "sys", "run", "tmp", "media", "root", "var", "www/cgi-bin")

@@ -65,10 +65,19 @@ class Host(Machine):
     def bring_up(self) -> None:
         """Cable the machine to the switch and start its libvirtd."""
         self._connect()
+        self._configure()
+        self.start_libvirtd()
+
+    def come_back(self) -> None:
+        """Power the machine on again after a power cut, up to its libvirtd; who it is has not changed."""
+        self.power_on()
+        self._connect()
+        self.start_libvirtd()
+
+    def _configure(self) -> None:
         conf = {"address": self.address, "host_uuid": uuid.uuid4()}
         (self.directory / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(**conf))
         (self.directory / "etc" / "qemu.conf").write_text(QEMU_CONF.format(**conf))
-        self.start_libvirtd()
 
     def _connect(self) -> None:
         ip = ["nsenter", f"--net=/proc/{self._switch.pid}/ns/net", "--", "ip"]
@@ -107,9 +116,8 @@ class Host(Machine):
         """Pull the network cable of the host and its guests, or plug it in again."""
         self._switch.run(["ip", "link", "set", self._port, "up" if plugged else "down"])
 
-    def kill_guest(self, uuid: str) -> None:
+    def kill_guest(self, name: str) -> None:
         """End a guest's QEMU as a crash does."""
-        name = self.virsh("domname", uuid).strip()
         pid = (self.root / "run" / "libvirt" / "qemu" / f"{name}.pid").read_text().strip()
         self.run(["kill", "-KILL", pid])
 

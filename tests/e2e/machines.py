@@ -104,7 +104,16 @@ class Machine:
             (directory / kind).mkdir(parents=True, exist_ok=True)
         (directory / "hosts").write_text(hosts_file)
         self._programs: list[Program] = []
-        self._outer = self._started(shared)
+        self._shared = shared
+        self.power_on()
+
+    def power_on(self) -> None:
+        """Start the machine with the disks that it had; nothing else of before is there.
+
+        Raises:
+            LabError: it did not start; nothing of it runs.
+        """
+        self._outer = self._started(self._shared)
         #: Number of its first process outside the machine.
         self.pid = child_of(self._outer)
 
@@ -143,15 +152,21 @@ class Machine:
         """
         return run(self.argv(argv), typed=typed, timeout_s=timeout_s)
 
-    def spawn(self, argv: Sequence[str], *, log: str, environment: Mapping[str, str] | None = None) -> Program:
-        """Start a program inside that runs on; the file ``log`` in ``directory/log`` takes what it prints."""
+    def spawn(
+        self, argv: Sequence[str], *, log: str, output: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> Program:
+        """Start a program inside that runs on.
+
+        The file ``log`` in ``directory/log`` takes what it prints, but for its standard output where ``output`` is
+        a descriptor.
+        """
         path = self.directory / "log" / log
-        with path.open("ab") as output:
+        with path.open("ab") as complaints:
             entering = subprocess.Popen(
                 self.argv(argv),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=complaints if output is None else output,
+                stderr=complaints,
                 env={**os.environ, **(environment or {})},
             )
         self._programs.append(Program(entering, path))
@@ -179,6 +194,18 @@ class Machine:
             finally:
                 path.unlink()
 
+    def processes(self) -> list[str]:
+        """Return the command lines of what runs in the machine."""
+        space = f"/proc/{self.pid}/ns/pid"
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if (path / "ns" / "pid").samefile(space):
+                    found.append((path / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+        return found
+
     def power_off(self) -> None:
         """End the machine as a power cut does, and return once nothing in it runs; twice is fine."""
         if self._outer.poll() is None:
@@ -186,6 +213,7 @@ class Machine:
         self._outer.wait(STOP_TIMEOUT_S)
         for program in self._programs:
             program.entering.wait(STOP_TIMEOUT_S)
+        self._programs.clear()
 
 
 def _wait_until_ready(receiver: socket.socket, program: Program) -> None:
