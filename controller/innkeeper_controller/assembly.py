@@ -26,7 +26,7 @@ from innkeeper_controller.event_log import log_events
 from innkeeper_controller.hooks import Hooks
 from innkeeper_controller.own_address import advertised, beside
 from innkeeper_controller.reactor import Reactor
-from innkeeper_controller.records import User
+from innkeeper_controller.records import ADMINS, ONEADMIN, LoginToken, User
 from innkeeper_controller.settings import Settings
 from innkeeper_controller.shell import Controller, ShellLimits
 from innkeeper_controller.store.archive import Archive
@@ -45,8 +45,8 @@ from innkeeper_plugins.vocabulary import Holder
 
 _log = structlog.get_logger("controller")
 
-ADMIN: Final = "admin"
 TOKEN_FILE: Final = "admin.token"  # noqa: S105 - the name of the file
+ONE_AUTH_FILE: Final = "one_auth"
 KEY_FILE: Final = "controller.key"
 SPOOL: Final = "uploads"
 
@@ -194,18 +194,21 @@ class Assembly:
     async def _first_token(self) -> None:
         """Make the administrator, and a token of which only the digest is kept, where there is none yet."""
         reactor = self.controller.reactor
-        if any(user.role == ADMIN for user in reactor.cluster.users.values()):
+        if any(user.is_admin for user in reactor.cluster.users.values()):
             return
         path = self.config.state_dir / TOKEN_FILE
         token = secrets.token_urlsafe(32)
         # The file comes first: should we die in between, the next start writes it anew.
         write_secret(path, token)
-        user = User(name=ADMIN, token_sha256=hashlib.sha256(token.encode()).hexdigest(), role=ADMIN)
+        # OpenNebula's clients read both from one file: ONE_AUTH names it.
+        write_secret(self.config.state_dir / ONE_AUTH_FILE, f"{ONEADMIN}:{token}")
+        digest = LoginToken(token_sha256=hashlib.sha256(token.encode()).hexdigest())
+        user = User(name=ONEADMIN, user_id=0, groups=(ADMINS,), tokens=(digest,), created_at_s=time.time())
 
         def make_turn() -> Turn:
             turn = Turn(reactor.cluster, reactor.settings, time.time(), "controller")
             turn.put(user)
-            turn.event("user.added", f"user:{user.name}", role=user.role)
+            turn.event("user.added", f"user:{user.name}", groups=user.groups)
             return turn
 
         await self.controller.carry_out(make_turn)

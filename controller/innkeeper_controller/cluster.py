@@ -15,8 +15,13 @@ from innkeeper_controller.lifecycle import HOLDS_CAPACITY
 from innkeeper_controller.records import (
     KIND_OF,
     KINDS,
+    AclRule,
     AddressLease,
+    ClusterRecord,
     Datastore,
+    DefaultLimits,
+    Group,
+    HistoryRecord,
     Host,
     HostState,
     Image,
@@ -25,9 +30,11 @@ from innkeeper_controller.records import (
     Operation,
     OperationStatus,
     Record,
+    StoredTemplate,
     User,
     VmRecord,
 )
+from innkeeper_controller.usage import Usages
 from innkeeper_hostagent.protocol.messages import Heartbeat
 from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Observation, OperationId, VmId, VmState
 
@@ -66,15 +73,22 @@ class Cluster:
     """Records and indexes; read freely, change only through ``apply``."""
 
     users: dict[str, User] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    acl_rules: dict[int, AclRule] = field(default_factory=dict)
+    default_limits: dict[str, DefaultLimits] = field(default_factory=dict)
+    clusters: dict[int, ClusterRecord] = field(default_factory=dict)
     hosts: dict[HostId, Host] = field(default_factory=dict)
     datastores: dict[str, Datastore] = field(default_factory=dict)
     images: dict[ImageId, Image] = field(default_factory=dict)
     networks: dict[int, Network] = field(default_factory=dict)
     leases: dict[str, AddressLease] = field(default_factory=dict)
+    templates: dict[int, StoredTemplate] = field(default_factory=dict)
     #: Those that go on, and the last of each live VM or image.
     operations: dict[OperationId, Operation] = field(default_factory=dict)
     #: All but the DONE ones.
     vms: dict[VmId, VmRecord] = field(default_factory=dict)
+    #: Stays of those VMs, by their ids.
+    history_records: dict[str, HistoryRecord] = field(default_factory=dict)
 
     #: ``{kind: highest number ever given}``; DONE VMs and ended operations count.
     last_ids: dict[str, int] = field(default_factory=dict)
@@ -94,6 +108,18 @@ class Cluster:
     network_ids: dict[str, int] = field(default_factory=dict)
     leases_of: dict[VmId, set[str]] = field(default_factory=dict)
     user_of_token: dict[str, str] = field(default_factory=dict)
+    #: ``{number: name}``
+    user_names: dict[int, str] = field(default_factory=dict)
+    group_names: dict[int, str] = field(default_factory=dict)
+    datastore_names: dict[int, str] = field(default_factory=dict)
+    template_ids: dict[str, int] = field(default_factory=dict)
+    cluster_ids: dict[str, int] = field(default_factory=dict)
+    #: ``{VM: its stays, in order}``
+    history_of: dict[VmId, tuple[HistoryRecord, ...]] = field(default_factory=dict)
+    #: What users and groups have of what may be limited.
+    usages: Usages = field(default_factory=Usages)
+    #: Raised whenever somebody's rights may have changed: users, groups, ACL rules.
+    rights_version: int = 0
     #: ``{network: addresses that are not free}``
     lease_count: dict[int, int] = field(default_factory=dict)
     #: ``{network: heap of (range index, offset)}`` given back below the cursor, which comes to the others by itself;
@@ -132,21 +158,31 @@ class Cluster:
     def apply(self, put: Put) -> None:
         """Replace one record and bring the indexes along."""
         table = self.table(put.kind)
-        if put.new is None or _has_left(put.new):
+        if put.new is None or self._has_left(put.new):
             table.pop(put.key, None)
         else:
             table[put.key] = put.new
-        self._count_id(put.kind, put.key)
+        self._count_id(put.kind, put.key, put.new)
         index = _INDEXES.get(put.kind)
         if index:
             index(self, put.old, put.new)
+        self.usages.apply(put.old, put.new)
 
     def next_id(self, kind: str) -> int:
         """Return the next number of a kind; numbers are never given twice."""
         return self.last_ids.get(kind, -1) + 1
 
-    def _count_id(self, kind: str, key: Key) -> None:
-        number = int(str(key).removeprefix("o")) if kind in _NUMBERED else -1
+    def _has_left(self, record: Record) -> bool:
+        """Return whether memory lets go of the record: a VM that is DONE, and its stays once it is."""
+        if isinstance(record, HistoryRecord):
+            return record.vm_id not in self.vms
+        return _is_done(record)
+
+    def _count_id(self, kind: str, key: Key, record: Record | None) -> None:
+        if kind in _NUMBERED:
+            number = int(str(key).removeprefix("o"))
+        else:
+            number = getattr(record, _NUMBERS[kind], -1) if kind in _NUMBERS else -1
         if number > self.last_ids.get(kind, -1):
             self.last_ids[kind] = number
 
@@ -176,11 +212,9 @@ class Cluster:
 
 
 #: Kinds whose keys are numbers that count up.
-_NUMBERED = frozenset({"host", "image", "network", "operation", "vm"})
-
-
-def _has_left(record: Record) -> bool:
-    return isinstance(record, VmRecord) and record.state is VmState.DONE
+_NUMBERED = frozenset({"acl", "cluster", "host", "image", "network", "operation", "template", "vm"})
+#: ``{kind: its number}`` for those whose keys are names.
+_NUMBERS = {"user": "user_id", "group": "group_id", "datastore": "datastore_id"}
 
 
 def _index_name(names: str, key: str) -> Callable[[Cluster, Any, Any], None]:
@@ -190,6 +224,21 @@ def _index_name(names: str, key: str) -> Callable[[Cluster, Any, Any], None]:
             by_name.pop(old.name, None)
         if new is not None:
             by_name[new.name] = getattr(new, key)
+
+    return index
+
+
+def _is_done(record: Record) -> bool:
+    return isinstance(record, VmRecord) and record.state is VmState.DONE
+
+
+def _index_number(names: str, key: str) -> Callable[[Cluster, Any, Any], None]:
+    def index(cluster: Cluster, old: Any, new: Any) -> None:  # noqa: ANN401 - several kinds of record have both
+        by_number = getattr(cluster, names)
+        if old is not None and new is None:
+            by_number.pop(getattr(old, key), None)
+        if new is not None:
+            by_number[getattr(new, key)] = new.name
 
     return index
 
@@ -235,11 +284,36 @@ def _index_network(cluster: Cluster, old: Network | None, new: Network | None) -
         cluster.lease_cursor.pop(old.network_id, None)
 
 
+_index_user_number = _index_number("user_names", "user_id")
+_index_group_number = _index_number("group_names", "group_id")
+
+
 def _index_user(cluster: Cluster, old: User | None, new: User | None) -> None:
-    if old is not None:
-        cluster.user_of_token.pop(old.token_sha256, None)
+    _index_user_number(cluster, old, new)
+    cluster.rights_version += 1
+    for token in old.tokens if old is not None else ():
+        cluster.user_of_token.pop(token.token_sha256, None)
+    for token in new.tokens if new is not None else ():
+        cluster.user_of_token[token.token_sha256] = new.name  # type: ignore[union-attr]  # it has tokens
+
+
+def _index_group(cluster: Cluster, old: Group | None, new: Group | None) -> None:
+    _index_group_number(cluster, old, new)
+    cluster.rights_version += 1
+
+
+def _index_acl(cluster: Cluster, _old: AclRule | None, _new: AclRule | None) -> None:
+    cluster.rights_version += 1
+
+
+def _index_history(cluster: Cluster, old: HistoryRecord | None, new: HistoryRecord | None) -> None:
+    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    if vm_id not in cluster.vms:
+        return
+    others = [each for each in cluster.history_of.get(vm_id, ()) if old is None or each.seq != old.seq]
     if new is not None:
-        cluster.user_of_token[new.token_sha256] = new.name
+        others.append(new)
+    cluster.history_of[vm_id] = tuple(sorted(others, key=lambda each: each.seq))
 
 
 def _index_lease(cluster: Cluster, old: AddressLease | None, new: AddressLease | None) -> None:
@@ -286,8 +360,10 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
     else:
         cluster.pending.pop(vm_id, None)
         cluster.unconsidered.pop(vm_id, None)
-    if new is None or _has_left(new):
+    if new is None or _is_done(new):
         cluster.observed.pop(vm_id, None)
+        for stay in cluster.history_of.pop(vm_id, ()):
+            cluster.history_records.pop(stay.history_id, None)
 
 
 def _takes(cluster: Cluster, vm: VmRecord) -> tuple[object, ...]:
@@ -327,7 +403,7 @@ def _count_vm(cluster: Cluster, vm: VmRecord, sign: int) -> None:
 
 def _forget_operation(cluster: Cluster, old: VmRecord, new: VmRecord | None) -> None:
     """Drop an ended operation from memory once its VM has a newer one or is gone; the store keeps it."""
-    kept = {new.operation_id, new.last_operation_id} if new is not None and not _has_left(new) else set()
+    kept = {new.operation_id, new.last_operation_id} if new is not None and not _is_done(new) else set()
     for operation_id in {old.operation_id, old.last_operation_id} - kept:
         if operation_id is not None:
             _forget_ended(cluster, operation_id)
@@ -341,6 +417,12 @@ def _forget_ended(cluster: Cluster, operation_id: OperationId) -> None:
 
 _INDEXES: dict[str, Callable[[Cluster, Any, Any], None]] = {
     "user": _index_user,
+    "group": _index_group,
+    "acl": _index_acl,
+    "datastore": _index_number("datastore_names", "datastore_id"),
+    "template": _index_name("template_ids", "template_id"),
+    "cluster": _index_name("cluster_ids", "cluster_id"),
+    "history": _index_history,
     "host": _index_host,
     "image": _index_image,
     "network": _index_network,

@@ -10,7 +10,9 @@ import msgspec
 
 from innkeeper_controller import actions, agents, scheduler
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.records import Datastore, Moment, User, VmRecord
+from innkeeper_controller.furniture import furnish
+from innkeeper_controller.records import Moment, User, VmRecord
+from innkeeper_controller.requests.admission import admit
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.requests.table import Who
 from innkeeper_controller.settings import Settings
@@ -19,9 +21,6 @@ from innkeeper_hostagent.protocol.messages import AgentMessage, Hello, Join, Joi
 from innkeeper_plugins.vocabulary import HostId
 
 _replace = msgspec.structs.replace
-
-#: What a new controller has.
-FIRST_DATASTORE = Datastore(name="default", driver="qcow2")
 
 
 class Reactor:
@@ -55,8 +54,7 @@ class Reactor:
         for host in list(self.cluster.hosts.values()):
             if host.connected:
                 agents.on_lost(turn, host, "the controller started")
-        if not self.cluster.datastores and not self.cluster.last_ids:
-            turn.put(FIRST_DATASTORE)
+        furnish(turn)
         turn.event("controller.started", "controller")
         return turn
 
@@ -79,6 +77,7 @@ class Reactor:
         turn = self._turn(now_s, user.name if user else "")
         turn.user, turn.request_id, turn.entropy = user, request_id, self._entropy
         try:
+            admit(turn, request, params)
             answer = request.handler(turn, params)
             self._follow_up(turn)
         except RefusalError:
@@ -153,5 +152,5 @@ def allow(who: Who, user: User | None) -> None:
         raise RefusalError(
             "unauthenticated", "Say who you are: send your token (inn: --token-file or INNKEEPER_TOKEN)."
         )
-    if who is Who.ADMIN and user.role != "admin":
+    if who is Who.ADMIN and not user.is_admin:
         raise RefusalError("forbidden", "Only an administrator may do this.")

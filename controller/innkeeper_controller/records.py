@@ -26,14 +26,110 @@ from innkeeper_plugins.vocabulary import (
 Moment = float
 
 
-class User(Value):
-    """Somebody who may ask; the secret is kept only as a digest."""
+#: The group whose members may everything, and the first user, who is in it.
+ADMINS = "oneadmin"
+ONEADMIN = "oneadmin"
+#: The group that new users come into.
+USERS = "users"
+#: What the owner, the group and all others may do with a new thing, in the digits of chmod: 4 use, 2 manage, 1 admin.
+OWNER_ONLY = 0o600
 
-    name: str
+
+class Lock(Value):
+    """Keeps a thing as it is until somebody unlocks it."""
+
+    #: ``use``, ``manage``, ``admin`` or ``all``: the mildest right that is refused, and all above it.
+    level: str
+    owner: str
+    at_s: Moment
+
+
+class LoginToken(Value):
+    """A long random secret that stands for its user's password; only its digest is kept."""
+
     #: Lower-case hexadecimal SHA-256 of the token.
     token_sha256: str
-    #: ``admin`` may everything, ``user`` may use what there is and own VMs.
-    role: str = "user"
+    #: None for no end.
+    expires_at_s: Moment | None = None
+    #: Who comes with it is in this group only; empty for all of the user's groups.
+    group: str = ""
+
+
+class User(Value):
+    """Somebody who may ask."""
+
+    name: str
+    #: OpenNebula's number; never given twice.
+    user_id: int = -1
+    #: The primary group first.
+    groups: tuple[str, ...] = (USERS,)
+    enabled: bool = True
+    #: As ``passwords.hashed`` makes it; empty where no password lets in.
+    password: str = ""
+    #: The same of the SHA-1 that clients of OpenNebula 1.4 send; empty unless an administrator switched that on.
+    password_sha1: str = ""
+    tokens: tuple[LoginToken, ...] = ()
+    #: OpenNebula's name of how the user is known.
+    auth_driver: str = "core"
+    #: ``{resource: limit}``, see ``quotas``.
+    limits: dict[str, float] = {}
+    #: What people note of the user, verbatim.
+    attributes: dict[str, str] = {}
+    created_at_s: Moment = 0.0
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the user may everything."""
+        return ADMINS in self.groups
+
+
+class Group(Value):
+    """Users who share things."""
+
+    name: str
+    group_id: int
+    #: Users who may manage what belongs to the group.
+    admins: tuple[str, ...] = ()
+    limits: dict[str, float] = {}
+    attributes: dict[str, str] = {}
+
+
+class AclRule(Value):
+    """A permission beyond those of the things themselves."""
+
+    rule_id: int
+    #: OpenNebula's string form: ``@1 VM+NET/* CREATE *``.
+    text: str
+
+
+class DefaultLimits(Value):
+    """Limits of those who have none of their own."""
+
+    #: ``user`` or ``group``.
+    of: str
+    limits: dict[str, float] = {}
+
+
+class ClusterRecord(Value):
+    """Hosts, networks and datastores that go together; hosts name theirs, networks and datastores all of theirs."""
+
+    cluster_id: int
+    name: str
+    attributes: dict[str, str] = {}
+
+
+class StoredTemplate(Value):
+    """A template of VMs, kept to be instantiated."""
+
+    template_id: int
+    name: str
+    owner: str
+    group: str = ADMINS
+    mode: int = OWNER_ONLY
+    #: In text syntax, without NAME.
+    text: str = ""
+    registered_at_s: Moment = 0.0
+    lock: Lock | None = None
 
 
 class HostState(StrEnum):
@@ -48,6 +144,8 @@ class HostState(StrEnum):
     DISABLED = "disabled"
     #: A person wants it empty: its VMs move away and none comes.
     DRAINING = "draining"
+    #: A person says that it is away on purpose: no VM goes there, and nobody has to wonder.
+    OFFLINE = "offline"
 
 
 class Host(Value):
@@ -55,7 +153,7 @@ class Host(Value):
 
     host_id: HostId
     name: str
-    #: JOINING, ON, DISABLED or DRAINING: what people want. Whether the agent is there, ``connected`` says.
+    #: JOINING, ON, DISABLED, DRAINING or OFFLINE: what people want. Whether the agent is there, ``connected`` says.
     state: HostState = HostState.JOINING
     connected: bool = False
     #: When the agent was last lost; None while it is there.
@@ -67,6 +165,10 @@ class Host(Value):
     join_expires_at_s: Moment = 0.0
     advertisement: Advertisement = Advertisement(capacity=Capacity())
     labels: dict[str, str] = {}
+    cluster_id: int = 0
+    #: OpenNebula's driver names as a client gave them; they choose nothing here.
+    im_mad: str = "innkeeper"
+    vm_mad: str = "innkeeper"
 
 
 class Datastore(Value):
@@ -75,6 +177,23 @@ class Datastore(Value):
     name: str
     #: Transfer driver that looks after its disks.
     driver: str = "qcow2"
+    #: OpenNebula's number.
+    datastore_id: int = -1
+    #: ``image``, ``system`` or ``file``.
+    type: str = "image"
+    #: The datastore of the hosts that its files lie in; empty for the one of its own name.
+    kept_in: str = ""
+    owner: str = ONEADMIN
+    group: str = ADMINS
+    mode: int = 0o644
+    enabled: bool = True
+    clusters: tuple[int, ...] = (0,)
+    attributes: dict[str, str] = {}
+
+    @property
+    def at_hosts(self) -> str:
+        """The name that hosts have a path for."""
+        return self.kept_in or self.name
 
 
 class ImageState(StrEnum):
@@ -84,18 +203,30 @@ class ImageState(StrEnum):
     LOCKED = "locked"
     READY = "ready"
     ERROR = "error"
+    #: A person switched it off for new VMs.
+    DISABLED = "disabled"
 
 
 class Image(Value):
-    """A registered disk image; immutable by digest once READY."""
+    """A registered disk image, immutable by digest; a persistent one gets a new digest after each use."""
 
     image_id: ImageId
     name: str
     datastore: str
     owner: str
+    group: str = ADMINS
+    mode: int = OWNER_ONLY
+    lock: Lock | None = None
     state: ImageState = ImageState.LOCKED
-    #: ``os``, ``datablock``, ``cdrom``, ``kernel`` or ``ramdisk``.
+    #: ``os``, ``datablock``, ``cdrom``, ``kernel``, ``ramdisk`` or ``context``.
     type: str = "os"
+    #: Given to one VM at a time, whose disk becomes the image again when the VM ends.
+    persistent: bool = False
+    #: Where it came from, as it was asked for; empty for an upload.
+    source: str = ""
+    modified_at_s: Moment = 0.0
+    #: What people note of the image, verbatim.
+    attributes: dict[str, str] = {}
     format: DiskFormat = DiskFormat.RAW
     sha256: Digest = Digest("")
     size_bytes: int = 0
@@ -113,10 +244,21 @@ class AddressRange(Value):
 
     #: How many addresses.
     size: int
-    #: First IPv4 address, dotted; empty for a range of MACs only.
+    #: Number in its network, which no later range of it gets; leases name it.
+    ar_id: int = 0
+    #: ``IP4``, ``IP6``, ``IP4_6`` or ``ETHER``.
+    type: str = "IP4"
+    #: First IPv4 address, dotted; empty for a range without.
     ip: str = ""
     #: First MAC; by default 02:00 and the octets of the IP.
     mac: str = ""
+    #: IPv6 prefixes of 64 bits (``2001:db8::``), global and unique local; the rest of an address is made of its MAC.
+    global_prefix: str = ""
+    ula_prefix: str = ""
+    #: The range of the parent network that a reservation was cut from.
+    parent_ar_id: int | None = None
+    #: What people note of the range, verbatim.
+    attributes: dict[str, str] = {}
 
 
 class Network(Value):
@@ -125,7 +267,19 @@ class Network(Value):
     network_id: int
     name: str
     owner: str
+    group: str = ADMINS
+    mode: int = OWNER_ONLY
+    lock: Lock | None = None
+    clusters: tuple[int, ...] = (0,)
+    #: The network that this one is a reservation of.
+    parent_id: int | None = None
+    #: Highest number of a range that there ever was.
+    last_ar_id: int = -1
     ranges: tuple[AddressRange, ...] = ()
+    #: OpenNebula's name of how it reaches the wire: ``bridge``, ``802.1Q``, ``dummy``...
+    vn_mad: str = "bridge"
+    #: What people note of the network, verbatim.
+    attributes: dict[str, str] = {}
     #: Bridge on the hosts; empty for user-mode networking.
     bridge: str = ""
     vlan_id: int | None = None
@@ -139,14 +293,18 @@ class AddressLease(Value):
     """One address of a network in a VM's hands, or held back from all."""
 
     network_id: int
-    #: Which address: the range's index and the offset in it.
+    #: Which address: the range's ``ar_id`` and the offset in it.
     range_index: int
     offset: int
     mac: str
     ip: str
+    ip6_global: str = ""
+    ip6_ula: str = ""
     #: None where a person holds the address.
     vm_id: VmId | None = None
     nic_id: int | None = None
+    #: The network that reserved it out of this one.
+    reserved_by: int | None = None
 
     @property
     def lease_id(self) -> str:
@@ -171,6 +329,19 @@ class OperationKind(StrEnum):
     TERMINATE = "terminate"
     IMPORT_IMAGE = "import_image"
     DELETE_IMAGE = "delete_image"
+    ATTACH_DISK = "attach_disk"
+    DETACH_DISK = "detach_disk"
+    ATTACH_NIC = "attach_nic"
+    DETACH_NIC = "detach_nic"
+    SNAPSHOT_CREATE = "snapshot_create"
+    SNAPSHOT_REVERT = "snapshot_revert"
+    SNAPSHOT_DELETE = "snapshot_delete"
+    DISK_SNAPSHOT_CREATE = "disk_snapshot_create"
+    DISK_SNAPSHOT_REVERT = "disk_snapshot_revert"
+    DISK_SNAPSHOT_DELETE = "disk_snapshot_delete"
+    DISK_SAVEAS = "disk_saveas"
+    DISK_RESIZE = "disk_resize"
+    RESIZE = "resize"
 
 
 class OperationStatus(StrEnum):
@@ -242,6 +413,87 @@ class Operation(Value):
     error: OperationError | None = None
 
 
+class VmSnapshot(Value):
+    """A guest's memory and disks at one moment, kept by its hypervisor."""
+
+    snapshot_id: int
+    name: str
+    at_s: Moment
+    #: The hypervisor's name for it.
+    hypervisor_id: str = ""
+    #: The one that was last made or reverted to.
+    active: bool = False
+
+
+class DiskSnapshot(Value):
+    """A disk's content at one moment, kept by its transfer driver."""
+
+    disk_id: int
+    snapshot_id: int
+    name: str
+    at_s: Moment
+    #: The one it was made after; -1 for the disk as it was first.
+    parent_id: int = -1
+    size_bytes: int = 0
+    active: bool = False
+
+
+class ScheduledAction(Value):
+    """Something that is to be done with a VM at its time."""
+
+    action_id: int
+    #: A verb of ``one.vm.action``, or ``snapshot-create``, ``disk-snapshot-create``...
+    action: str
+    at_s: Moment
+    #: Words behind the verb, separated by commas.
+    args: str = ""
+    #: 0 weekly, 1 monthly, 2 yearly, 3 hourly; None for once.
+    repeat: int | None = None
+    days: str = ""
+    #: 0 never, 1 after ``end_value`` times, 2 at the moment ``end_value``.
+    end_type: int | None = None
+    end_value: int | None = None
+    #: When it was done last; None for not yet.
+    done_at_s: Moment | None = None
+    #: Why it was not done; empty where it was.
+    message: str = ""
+
+
+class HistoryRecord(Value):
+    """A VM's stay on one host."""
+
+    vm_id: VmId
+    #: Counted from 0.
+    seq: int
+    host_id: HostId
+    host_name: str
+    cluster_id: int = 0
+    hypervisor: str = ""
+    transfer: str = ""
+    datastore: str = ""
+    began_at_s: Moment = 0.0
+    ended_at_s: Moment | None = None
+    #: None for not yet.
+    prolog_began_s: Moment | None = None
+    prolog_ended_s: Moment | None = None
+    running_began_s: Moment | None = None
+    running_ended_s: Moment | None = None
+    epilog_began_s: Moment | None = None
+    epilog_ended_s: Moment | None = None
+    #: The operation that ended it, or was last begun in it.
+    action: str = ""
+    actor: str = ""
+    request_id: str = ""
+    #: Those of the VM, for accounting.
+    owner: str = ""
+    group: str = ""
+
+    @property
+    def history_id(self) -> str:
+        """The record's key: VM and number."""
+        return f"{self.vm_id}.{self.seq}"
+
+
 class VmRecord(Value):
     """A VM as the controller knows it."""
 
@@ -250,6 +502,16 @@ class VmRecord(Value):
     owner: str
     state: VmState
     spec: Vm
+    group: str = ADMINS
+    mode: int = OWNER_ONLY
+    lock: Lock | None = None
+    #: The stored template that it was made from.
+    template_id: int | None = None
+    #: The scheduler is to find it a better host: OpenNebula's resched.
+    resched: bool = False
+    snapshots: tuple[VmSnapshot, ...] = ()
+    disk_snapshots: tuple[DiskSnapshot, ...] = ()
+    scheduled: tuple[ScheduledAction, ...] = ()
     #: As the user wrote it.
     template: str = ""
     requirements: str = ""
@@ -281,7 +543,22 @@ class VmRecord(Value):
     end_asked_by: str = ""
 
 
-Record = User | Host | Datastore | Image | Network | AddressLease | Operation | VmRecord
+Record = (
+    User
+    | Group
+    | AclRule
+    | DefaultLimits
+    | ClusterRecord
+    | Host
+    | Datastore
+    | Image
+    | Network
+    | AddressLease
+    | StoredTemplate
+    | Operation
+    | VmRecord
+    | HistoryRecord
+)
 
 
 class Kind(Value):
@@ -299,13 +576,24 @@ class Kind(Value):
 #: ``{word for one: how it is kept}``; the order is that of loading.
 KINDS: dict[str, Kind] = {
     "user": Kind(plural="users", record=User, key="name"),
+    "group": Kind(plural="groups", record=Group, key="name"),
+    "acl": Kind(plural="acl_rules", record=AclRule, key="rule_id"),
+    "limits": Kind(plural="default_limits", record=DefaultLimits, key="of"),
+    "cluster": Kind(plural="clusters", record=ClusterRecord, key="cluster_id", columns=("name",)),
     "host": Kind(plural="hosts", record=Host, key="host_id", columns=("name", "state")),
     "datastore": Kind(plural="datastores", record=Datastore, key="name"),
     "image": Kind(plural="images", record=Image, key="image_id", columns=("name", "state")),
     "network": Kind(plural="networks", record=Network, key="network_id", columns=("name",)),
     "lease": Kind(plural="leases", record=AddressLease, key="lease_id", columns=("network_id", "vm_id")),
     "operation": Kind(plural="operations", record=Operation, key="operation_id", columns=("subject", "status")),
+    "template": Kind(plural="templates", record=StoredTemplate, key="template_id", columns=("name",)),
     "vm": Kind(plural="vms", record=VmRecord, key="vm_id", columns=("name", "state", "owner", "host_id")),
+    "history": Kind(
+        plural="history_records",
+        record=HistoryRecord,
+        key="history_id",
+        columns=("vm_id", "began_at_s", "ended_at_s"),
+    ),
 }
 KIND_OF: dict[type, str] = {kind.record: word for word, kind in KINDS.items()}
 

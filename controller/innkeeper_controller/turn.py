@@ -55,6 +55,8 @@ REFUSALS: dict[str, int] = {
     "wrong_state": 409,
     "busy": 409,
     "in_use": 409,
+    "locked": 409,
+    "over_quota": 409,
     "no_capacity": 409,
     "no_address": 409,
     "unreachable": 409,

@@ -123,21 +123,28 @@ class Disk(Value):
     image: ImageRef | None = None
     #: File system of a volatile disk (``ext4``, ``ext2``, ``vfat``); empty for none.
     filesystem: str = ""
+    #: Becomes its image again when the VM ends.
+    persistent: bool = False
 
 
 class Nic(Value):
     """A guest's network card with the addresses leased to it."""
 
-    #: Unique in its VM, counted from 0.
+    #: Unique in its VM, counted from 0; the number of a detached one is not given again.
     nic_id: int
     network: str
     mac: str
+    #: The controller's number of the network.
+    network_id: int = -1
     #: Bridge on the host; empty for user-mode networking (no bridge, no root).
     bridge: str = ""
     vlan_id: int | None = None
     #: Physical device that carries the VLAN.
     physical_device: str = ""
     ip: str = ""
+    #: Global and unique local IPv6 address; empty where the range has none.
+    ip6_global: str = ""
+    ip6_ula: str = ""
     netmask: str = ""
     gateway: str = ""
     dns: str = ""
@@ -164,6 +171,33 @@ class Graphics(Value):
     #: ``None`` lets the hypervisor choose.
     port: int | None = None
     keymap: str = ""
+    password: str = ""
+
+
+class InputDevice(Value):
+    """A pointer or keyboard of a guest's screen."""
+
+    #: ``tablet``, ``mouse`` or ``keyboard``.
+    type: str
+    #: ``usb``, ``ps2`` or ``virtio``; empty lets the hypervisor choose.
+    bus: str = ""
+
+
+class Topology(Value):
+    """How a guest sees its virtual processors; the product is the VM's ``vcpus``."""
+
+    sockets: int
+    cores: int
+    threads: int = 1
+
+
+class Raw(Value):
+    """What is handed to a hypervisor as it is."""
+
+    #: The hypervisor that it is for, OpenNebula's word: ``kvm``.
+    type: str
+    #: For libvirt: elements that are added to the domain.
+    data: str
 
 
 class Capacity(Value):
@@ -199,6 +233,11 @@ class Vm(Value):
     context: dict[str, str] = {}
     graphics: Graphics | None = None
     cpu_model: str = ""
+    inputs: tuple[InputDevice, ...] = ()
+    topology: Topology | None = None
+    raw: Raw | None = None
+    #: ``cirrus``, ``vga``, ``virtio``... for the screen; empty lets the hypervisor choose.
+    video: str = ""
     #: ``ACPI``, ``APIC``, ``PAE``, ``GUEST_AGENT``... in upper case with their values.
     features: dict[str, str] = {}
 

@@ -115,7 +115,7 @@ def _filter(request: Request, user: User | None) -> EventFilter:
         what=(what,) if what else (),
         operation_id=queries.text(request, "operation_id"),
         request_id=queries.text(request, "request_id"),
-        visible_to="" if user.role == "admin" else user.name,
+        visible_to="" if user.is_admin else user.name,
     )
 
 

@@ -1,8 +1,9 @@
 """Requests about datastores."""
 
+from innkeeper_controller.access import Right
 from innkeeper_controller.records import Datastore
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.table import Nothing, Request, Who
+from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import DatastoreFacts, Value
 
@@ -92,9 +93,10 @@ REQUESTS = (
         path="/v1/datastores",
         params=AddDatastore,
         answer=DatastoreView,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Make a datastore; each agent that shall have it gets a path for it in its configuration.",
         handler=add,
+        needs=Need(Right.CREATE, "datastore"),
     ),
     Request(
         name="datastore.list",
@@ -115,6 +117,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Show one datastore.",
         handler=show,
+        needs=Need(Right.USE, "datastore"),
     ),
     Request(
         name="datastore.delete",
@@ -122,8 +125,9 @@ REQUESTS = (
         path="/v1/datastores/{datastore}",
         params=NamedDatastore,
         answer=Nothing,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Forget an empty datastore.",
         handler=delete,
+        needs=Need(Right.ADMIN, "datastore"),
     ),
 )

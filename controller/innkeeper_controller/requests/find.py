@@ -1,10 +1,22 @@
-"""Finding what a request names, by id or by name, and checking that the user may have it."""
+"""Finding what a request names, by id or by name; who may have it, ``access`` says."""
 
 import difflib
 from collections.abc import Iterable
 
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.records import Datastore, Host, Image, Network, Operation, VmRecord
+from innkeeper_controller.records import (
+    AclRule,
+    ClusterRecord,
+    Datastore,
+    Group,
+    Host,
+    Image,
+    Network,
+    Operation,
+    StoredTemplate,
+    User,
+    VmRecord,
+)
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import HostId, ImageId, OperationId, VmId
 
@@ -12,22 +24,6 @@ from innkeeper_plugins.vocabulary import HostId, ImageId, OperationId, VmId
 MAX_NAME_CHARACTERS = 128
 #: More digits than any number of ours has.
 _MAX_DIGITS = 18
-
-
-def authorize(turn: Turn, owner: str, what: str) -> None:
-    """Let the owner and administrators through.
-
-    Raises:
-        RefusalError: ``forbidden``.
-    """
-    if not may(turn, owner):
-        raise RefusalError("forbidden", f"{what} belongs to {owner}; ask its owner or an administrator.")
-
-
-def may(turn: Turn, owner: str) -> bool:
-    """Return whether who asks is the owner or an administrator."""
-    user = turn.user
-    return user is None or user.role == "admin" or user.name == owner
 
 
 def check_name(noun: str, name: str, *, characters: str = "") -> None:
@@ -92,10 +88,50 @@ def network(cluster: Cluster, wanted: str) -> Network:
 
 
 def datastore(cluster: Cluster, wanted: str) -> Datastore:
-    """Return the datastore of that name."""
-    if wanted not in cluster.datastores:
+    """Return the datastore of that number or name."""
+    name = cluster.datastore_names.get(_number(wanted), wanted) if wanted.isdecimal() else wanted
+    if name not in cluster.datastores:
         raise missing("datastore", wanted, cluster.datastores)
-    return cluster.datastores[wanted]
+    return cluster.datastores[name]
+
+
+def template(cluster: Cluster, wanted: str) -> StoredTemplate:
+    """Return the stored template of that id or name."""
+    template_id = _number(wanted) if wanted.isdecimal() else cluster.template_ids.get(wanted)
+    if template_id is None or template_id not in cluster.templates:
+        raise missing("template", wanted, cluster.template_ids)
+    return cluster.templates[template_id]
+
+
+def user(cluster: Cluster, wanted: str) -> User:
+    """Return the user of that number or name."""
+    name = cluster.user_names.get(_number(wanted), wanted) if wanted.isdecimal() else wanted
+    if name not in cluster.users:
+        raise missing("user", wanted, cluster.users)
+    return cluster.users[name]
+
+
+def group(cluster: Cluster, wanted: str) -> Group:
+    """Return the group of that number or name."""
+    name = cluster.group_names.get(_number(wanted), wanted) if wanted.isdecimal() else wanted
+    if name not in cluster.groups:
+        raise missing("group", wanted, cluster.groups)
+    return cluster.groups[name]
+
+
+def cluster_record(cluster: Cluster, wanted: str) -> ClusterRecord:
+    """Return the cluster of that id or name."""
+    cluster_id = _number(wanted) if wanted.isdecimal() else cluster.cluster_ids.get(wanted)
+    if cluster_id is None or cluster_id not in cluster.clusters:
+        raise missing("cluster", wanted, cluster.cluster_ids)
+    return cluster.clusters[cluster_id]
+
+
+def acl_rule(cluster: Cluster, rule_id: int) -> AclRule:
+    """Return the ACL rule of that number."""
+    if rule_id not in cluster.acl_rules:
+        raise RefusalError("not_found", f"There is no ACL rule {rule_id}. `inn acl list` shows what there is.")
+    return cluster.acl_rules[rule_id]
 
 
 def operation(cluster: Cluster, wanted: str) -> Operation:
@@ -115,15 +151,14 @@ def operation_of(cluster: Cluster, vm: VmRecord) -> Operation | None:
 
 
 def vm(turn: Turn, vm_id: int) -> VmRecord:
-    """Return the VM, which must not be DONE, if the user may manage it.
+    """Return the VM, which must not be DONE.
 
     Raises:
-        RefusalError: ``not_found`` or ``forbidden``.
+        RefusalError: ``not_found``.
     """
     found = turn.cluster.vms.get(VmId(vm_id))
     if found is None:
         done = 0 <= vm_id <= turn.cluster.last_ids.get("vm", -1)
         text = f"VM {vm_id} is DONE; `inn vm history {vm_id}` tells its life." if done else f"There is no VM {vm_id}."
         raise RefusalError("not_found", text)
-    authorize(turn, found.owner, f"VM {vm_id}")
     return found

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from innkeeper_controller import operations, rest
+from innkeeper_controller.access import Right
 from innkeeper_controller.records import Host, HostState
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.table import Nothing, Request, Who
+from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.views import HostDetail, HostView, host_detail, host_view
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_hostagent.protocol.join import JoinToken, digest
@@ -179,9 +180,10 @@ REQUESTS = (
         path="/v1/hosts",
         params=AddHost,
         answer=HostToken,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Register a host and make the one-use token that its agent joins with.",
         handler=add,
+        needs=Need(Right.CREATE, "host"),
     ),
     Request(
         name="host.token",
@@ -189,9 +191,10 @@ REQUESTS = (
         path="/v1/hosts/{host}/token",
         params=NamedHost,
         answer=HostToken,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Make a new join token for a host, to enrol it again or to rotate its key.",
         handler=token,
+        needs=Need(Right.ADMIN, "host"),
     ),
     Request(
         name="host.list",
@@ -212,6 +215,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Show all that a host says of itself and the VMs on it.",
         handler=show,
+        needs=Need(Right.USE, "host"),
     ),
     Request(
         name="host.enable",
@@ -219,9 +223,10 @@ REQUESTS = (
         path="/v1/hosts/{host}/enable",
         params=NamedHost,
         answer=HostView,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Let VMs come to the host again.",
         handler=enable,
+        needs=Need(Right.ADMIN, "host"),
     ),
     Request(
         name="host.disable",
@@ -229,9 +234,10 @@ REQUESTS = (
         path="/v1/hosts/{host}/disable",
         params=NamedHost,
         answer=HostView,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Let no more VMs come to the host; those on it stay.",
         handler=disable,
+        needs=Need(Right.ADMIN, "host"),
     ),
     Request(
         name="host.drain",
@@ -239,9 +245,10 @@ REQUESTS = (
         path="/v1/hosts/{host}/drain",
         params=NamedHost,
         answer=HostView,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Move the host's VMs away and let none come.",
         handler=drain,
+        needs=Need(Right.ADMIN, "host"),
     ),
     Request(
         name="host.delete",
@@ -249,8 +256,9 @@ REQUESTS = (
         path="/v1/hosts/{host}",
         params=DeleteHost,
         answer=Nothing,
-        who=Who.ADMIN,
+        who=Who.USER,
         summary="Forget a host and revoke its key; with force even one that still has VMs.",
         handler=delete,
+        needs=Need(Right.ADMIN, "host"),
     ),
 )

@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from innkeeper_controller import operations
+from innkeeper_controller.access import Right
 from innkeeper_controller.records import (
     Datastore,
     Host,
@@ -17,7 +18,7 @@ from innkeeper_controller.records import (
     Plan,
 )
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.table import Nothing, Request, Who
+from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.views import ImageView, image_ids_of, image_view, image_views
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.steps import DropImage, ImportImage, Step
@@ -172,7 +173,6 @@ def show(turn: Turn, params: NamedImage) -> ImageView:
 def delete(turn: Turn, params: NamedImage) -> ImageView:
     """Delete an image that no VM uses, from every host that holds it."""
     image = find.image(turn.cluster, params.image)
-    find.authorize(turn, image.owner, f"Image {image.name}")
     users = [vm.vm_id for vm in turn.cluster.vms.values() if image.image_id in image_ids_of(vm.spec)]
     if users:
         raise RefusalError(
@@ -217,6 +217,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Register an image from an upload, a path on a host or a URL, and import it.",
         handler=add,
+        needs=Need(Right.CREATE, "image"),
     ),
     Request(
         name="image.list",
@@ -237,6 +238,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Show one image.",
         handler=show,
+        needs=Need(Right.USE, "image"),
     ),
     Request(
         name="image.delete",
@@ -247,5 +249,6 @@ REQUESTS = (
         who=Who.USER,
         summary="Delete an image that no VM uses, from every host that holds it.",
         handler=delete,
+        needs=Need(Right.MANAGE, "image"),
     ),
 )

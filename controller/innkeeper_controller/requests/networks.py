@@ -3,9 +3,10 @@
 import msgspec
 
 from innkeeper_controller import leases
+from innkeeper_controller.access import Right
 from innkeeper_controller.records import AddressRange, Network
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.table import Nothing, Request, Who
+from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.templates import network_from
 from innkeeper_controller.requests.views import LeaseView, NetworkView, lease_view, network_view
 from innkeeper_controller.turn import RefusalError, Turn
@@ -83,7 +84,6 @@ def show(turn: Turn, params: NamedNetwork) -> NetworkView:
 def delete(turn: Turn, params: NamedNetwork) -> Nothing:
     """Delete a network that no VM has an address of; held addresses go with it."""
     network = find.network(turn.cluster, params.network)
-    find.authorize(turn, network.owner, f"Network {network.name}")
     users = sorted({lease.vm_id for lease in leases.of_network(turn, network) if lease.vm_id is not None})
     if users:
         shown = ", ".join(map(str, users[:8]))
@@ -100,7 +100,6 @@ def delete(turn: Turn, params: NamedNetwork) -> Nothing:
 def hold(turn: Turn, params: NetworkAddress) -> LeaseView:
     """Keep an address from everybody."""
     network = find.network(turn.cluster, params.network)
-    find.authorize(turn, network.owner, f"Network {network.name}")
     lease = leases.hold(turn, network, params.address)
     turn.event("address.held", f"network:{network.network_id}", address=params.address)
     return lease_view(lease)
@@ -109,7 +108,6 @@ def hold(turn: Turn, params: NetworkAddress) -> LeaseView:
 def release(turn: Turn, params: NetworkAddress) -> LeaseView:
     """Give a held address free again."""
     network = find.network(turn.cluster, params.network)
-    find.authorize(turn, network.owner, f"Network {network.name}")
     lease = leases.release(turn, network, params.address)
     turn.event("address.released", f"network:{network.network_id}", address=params.address)
     return lease_view(lease)
@@ -132,6 +130,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Make a virtual network with ranges of MAC and IP addresses.",
         handler=add,
+        needs=Need(Right.CREATE, "network"),
     ),
     Request(
         name="network.list",
@@ -152,6 +151,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Show one network.",
         handler=show,
+        needs=Need(Right.USE, "network"),
     ),
     Request(
         name="network.delete",
@@ -162,6 +162,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Delete a network that no VM has an address of.",
         handler=delete,
+        needs=Need(Right.MANAGE, "network"),
     ),
     Request(
         name="network.hold",
@@ -172,6 +173,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Keep an address from everybody.",
         handler=hold,
+        needs=Need(Right.MANAGE, "network"),
     ),
     Request(
         name="network.release",
@@ -182,6 +184,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Give a held address free again.",
         handler=release,
+        needs=Need(Right.MANAGE, "network"),
     ),
     Request(
         name="network.leases",
@@ -192,5 +195,6 @@ REQUESTS = (
         who=Who.USER,
         summary="List the addresses that are leased or held, and by whom.",
         handler=taken,
+        needs=Need(Right.USE, "network"),
     ),
 )

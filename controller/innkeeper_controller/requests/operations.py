@@ -1,10 +1,10 @@
 """Requests about operations in progress; ended ones are read from the store."""
 
-from innkeeper_controller import operations
+from innkeeper_controller import access, operations
+from innkeeper_controller.access import Right
 from innkeeper_controller.cluster import UNFINISHED
-from innkeeper_controller.records import Image, Operation, VmRecord
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.table import Nothing, Request, Who
+from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.views import OperationView, operation_view
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
@@ -16,30 +16,21 @@ class NamedOperation(Value):
     operation_id: str
 
 
-def owner_of(turn: Turn, operation: Operation) -> str:
-    """Return who owns what the operation is about; who asked for it where that is no more."""
-    kind, _, number = operation.subject.partition(":")
-    record = turn.cluster.get(kind, int(number))
-    return record.owner if isinstance(record, VmRecord | Image) else operation.actor
-
-
 def running(turn: Turn, _params: Nothing) -> tuple[OperationView, ...]:
     """List the operations that go on, those about other people's things only for administrators."""
     found = (turn.cluster.operations[each] for each in turn.cluster.running)
-    return tuple(operation_view(turn.cluster, each) for each in found if find.may(turn, owner_of(turn, each)))
+    return tuple(operation_view(turn.cluster, each) for each in access.visible(turn, found))
 
 
 def show(turn: Turn, params: NamedOperation) -> OperationView:
     """Show one operation."""
     operation = find.operation(turn.cluster, params.operation_id)
-    find.authorize(turn, owner_of(turn, operation), f"Operation {operation.operation_id}")
     return operation_view(turn.cluster, operation)
 
 
 def cancel(turn: Turn, params: NamedOperation) -> OperationView:
     """Ask for the end of an operation; it ends when its host has taken it back."""
     operation = find.operation(turn.cluster, params.operation_id)
-    find.authorize(turn, owner_of(turn, operation), f"Operation {operation.operation_id}")
     if operation.status not in UNFINISHED:
         raise RefusalError("wrong_state", f"Operation {operation.operation_id} has ended: {operation.status}.")
     operations.cancel(turn, operation)
@@ -66,6 +57,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Show an operation with its step and progress.",
         handler=show,
+        needs=Need(Right.USE, "operation"),
     ),
     Request(
         name="operation.cancel",
@@ -76,5 +68,6 @@ REQUESTS = (
         who=Who.USER,
         summary="Stop an operation as soon as it can be stopped, and take back what it did.",
         handler=cancel,
+        needs=Need(Right.MANAGE, "operation"),
     ),
 )

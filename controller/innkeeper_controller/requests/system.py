@@ -36,7 +36,11 @@ class WhoAmI(Value):
     """The user that the token belongs to."""
 
     name: str
+    #: ``admin`` or ``user``.
     role: str
+    user_id: int = -1
+    #: The primary one first.
+    groups: tuple[str, ...] = ()
 
 
 def status(turn: Turn, _params: Nothing) -> Status:
@@ -79,7 +83,8 @@ def check(turn: Turn, _params: Nothing) -> Verdict:
 def whoami(turn: Turn, _params: Nothing) -> WhoAmI:
     """Say who the token belongs to."""
     assert turn.user is not None, "the table lets users only"
-    return WhoAmI(name=turn.user.name, role=turn.user.role)
+    user = turn.user
+    return WhoAmI(name=user.name, role="admin" if user.is_admin else "user", user_id=user.user_id, groups=user.groups)
 
 
 REQUESTS = (

@@ -8,17 +8,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from innkeeper_controller.access import Right
 from innkeeper_controller.turn import Turn
 from innkeeper_plugins.vocabulary import Value
 
 
 class Who(StrEnum):
-    """Who may ask."""
+    """Who may ask at all; what they may do with which thing, the request's ``needs`` say."""
 
     ANYONE = "anyone"
-    #: Any authenticated user; what belongs to others is refused by ``authorize``.
+    #: Any authenticated user.
     USER = "user"
     ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The right that a request demands, on the thing that its parameters name; to make one, on its kind."""
+
+    right: Right
+    #: A key of ``admission.NAMED``.
+    noun: str
 
 
 class Nothing(Value):
@@ -42,6 +52,8 @@ class Request:
     summary: str
     #: Called with the turn and the parameters; raises ``RefusalError``.
     handler: Callable[[Turn, Any], Any]
+    #: Checked before the handler is called. None where any user may ask: the handler shows only what may be seen.
+    needs: Need | None = None
 
     @property
     def changes(self) -> bool:

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from innkeeper_controller import actions, scheduler, submission
+from innkeeper_controller.access import Right
 from innkeeper_controller.records import VmRecord
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.table import Request, Who
+from innkeeper_controller.requests.table import Need, Request, Who
 from innkeeper_controller.requests.views import OperationView, VmDetail, VmView, operation_view, vm_detail, vm_view
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_plugins.steps import script_line
@@ -263,7 +264,13 @@ def _switch(verb: str, summary: str) -> Request:
     return _act(verb, EndVm, summary, handler)
 
 
-def _act(verb: str, params: type[Value], summary: str, handler: Any) -> Request:  # noqa: ANN401 - as in the table
+def _act(
+    verb: str,
+    params: type[Value],
+    summary: str,
+    handler: Any,  # noqa: ANN401 - as in the table
+    right: Right = Right.MANAGE,
+) -> Request:
     return Request(
         name=f"vm.{verb}",
         method="POST",
@@ -273,6 +280,7 @@ def _act(verb: str, params: type[Value], summary: str, handler: Any) -> Request:
         who=Who.USER,
         summary=summary,
         handler=handler,
+        needs=Need(right, "vm"),
     )
 
 
@@ -293,6 +301,7 @@ def _read(  # noqa: PLR0917 - a row of the table
         who=Who.USER,
         summary=summary,
         handler=handler,
+        needs=Need(Right.USE, "vm") if "{" in path else None,
     )
 
 
@@ -306,6 +315,7 @@ REQUESTS = (
         who=Who.USER,
         summary="Submit one VM or many alike from a template.",
         handler=submit,
+        needs=Need(Right.CREATE, "vm"),
     ),
     _read("list", "/v1/vms", ListVms, tuple[VmView, ...], "List VMs, filtered and paged on the server.", vms),
     _read("show", "/v1/vms/{vm_id}", OneVm, VmDetail, "Show all that is known of a VM.", show),
@@ -318,8 +328,8 @@ REQUESTS = (
         plan,
     ),
     _read("why", "/v1/vms/{vm_id}/why", OneVm, Why, "Explain why the VM is where it is.", why),
-    _act("deploy", DeployVm, "Deploy a waiting VM on the host that you choose.", deploy),
-    _act("migrate", MigrateVm, "Move a VM to another host, saved and restored, or live.", migrate),
+    _act("deploy", DeployVm, "Deploy a waiting VM on the host that you choose.", deploy, Right.ADMIN),
+    _act("migrate", MigrateVm, "Move a VM to another host, saved and restored, or live.", migrate, Right.ADMIN),
     _act("recover", RecoverVm, "Retry the failed operation of a VM, or roll it back.", recover),
     _act("cancel", OneVm, "Cancel the operation that a VM is busy with.", cancel),
     _simple("hold", "Keep a waiting VM from the scheduler."),
