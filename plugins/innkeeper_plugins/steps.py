@@ -131,10 +131,115 @@ class Reset(StepBase, tag="reset"):
     """Restart the guest as by its reset button."""
 
 
+class AttachDisk(StepBase, tag="attach_disk"):
+    """Give the running guest a disk that exists; the order's VM has it already."""
+
+    disk_id: int
+
+
+class DetachDisk(StepBase, tag="detach_disk"):
+    """Take a disk from the running guest and wait until the guest has let go; the order's VM still has it."""
+
+    disk_id: int
+
+
+class AttachNic(StepBase, tag="attach_nic"):
+    """Give the running guest a network card; the order's VM has it already."""
+
+    nic_id: int
+
+
+class DetachNic(StepBase, tag="detach_nic"):
+    """Take a network card from the running guest and wait until it is gone; the order's VM still has it."""
+
+    nic_id: int
+
+
+class SnapshotCreate(StepBase, tag="snapshot_create"):
+    """Keep the running guest's memory and disks under that id; result ``hypervisor_id``."""
+
+    snapshot_id: int
+    #: As the user calls it; means nothing to the hypervisor.
+    name: str
+
+
+class SnapshotRevert(StepBase, tag="snapshot_revert"):
+    """Bring the guest back to how it was when the snapshot was made; it stays."""
+
+    snapshot_id: int
+    #: What ``snapshot_create`` answered; empty where that is not known.
+    hypervisor_id: str = ""
+
+
+class SnapshotDelete(StepBase, tag="snapshot_delete"):
+    """Drop a snapshot of the guest; one that is not there is fine."""
+
+    snapshot_id: int
+    #: What ``snapshot_create`` answered; empty where that is not known.
+    hypervisor_id: str = ""
+
+
+class DiskSnapshotCreate(StepBase, tag="disk_snapshot_create"):
+    """Keep the content of a disk, the guest being off, under that id."""
+
+    disk_id: int
+    snapshot_id: int
+
+
+class DiskSnapshotRevert(StepBase, tag="disk_snapshot_revert"):
+    """Bring the content of that snapshot of a disk back, the guest being off; the snapshot stays."""
+
+    disk_id: int
+    snapshot_id: int
+
+
+class DiskSnapshotDelete(StepBase, tag="disk_snapshot_delete"):
+    """Drop a snapshot of a disk, the guest being off; one that is not there is fine."""
+
+    disk_id: int
+    snapshot_id: int
+
+
+class ResizeDisk(StepBase, tag="resize_disk"):
+    """Make a disk larger, the guest being off."""
+
+    disk_id: int
+    size_bytes: int
+
+
+class GrowDisk(StepBase, tag="grow_disk"):
+    """Make a disk larger while the guest runs, which sees it grow."""
+
+    disk_id: int
+    size_bytes: int
+
+
+class Resize(StepBase, tag="resize"):
+    """Give the running guest so many processors and so much memory."""
+
+    vcpus: int
+    memory_mib: int
+
+
+class SaveImage(StepBase, tag="save_image"):
+    """Copy a disk, which nothing writes to, as an image of its own into this host's cache.
+
+    Result ``sha256 size_bytes virtual_size_bytes format``, as of ``import_image``.
+    """
+
+    disk_id: int
+    image_id: ImageId
+    #: The snapshot of the disk that is copied, as ``disk_snapshot_create`` has named it; -1 for the disk as it is.
+    snapshot_id: int = -1
+    #: Name of the datastore that takes the image; empty for that of the disk.
+    datastore: str = ""
+
+
 class ImportImage(StepBase, tag="import_image"):
     """Take an image into this host's datastore; result ``sha256 size_bytes virtual_size_bytes format``.
 
-    Exactly one of ``holders`` (an upload), ``path`` and ``url`` is given.
+    At most one of ``holders`` (an upload), ``path`` and ``url`` is given; with none of them ``size_bytes`` is,
+    and the image is an empty raw one of that size.
     """
 
     image_id: ImageId
@@ -177,6 +282,20 @@ Step: TypeAlias = (
     | Migrate
     | Reboot
     | Reset
+    | AttachDisk
+    | DetachDisk
+    | AttachNic
+    | DetachNic
+    | SnapshotCreate
+    | SnapshotRevert
+    | SnapshotDelete
+    | DiskSnapshotCreate
+    | DiskSnapshotRevert
+    | DiskSnapshotDelete
+    | ResizeDisk
+    | GrowDisk
+    | Resize
+    | SaveImage
     | ImportImage
     | DropImage
 )
@@ -214,6 +333,12 @@ def _like(step: StepBase) -> dict[str, Any]:
 
 def _short(digest: str) -> str:
     return f"sha256:{digest[:12]}"
+
+
+def _source(step: ImportImage) -> str:
+    if step.holders:
+        return "upload"
+    return step.url or step.path or f"nothing, {step.size_bytes} bytes"
 
 
 VERBS: dict[type[StepBase], Verb] = {
@@ -305,10 +430,83 @@ VERBS: dict[type[StepBase], Verb] = {
     ),
     Reboot: Verb(name="reboot", family=Family.HYPERVISOR, line=lambda _: "reboot"),
     Reset: Verb(name="reset", family=Family.HYPERVISOR, line=lambda _: "reset"),
+    AttachDisk: Verb(
+        name="attach_disk",
+        family=Family.HYPERVISOR,
+        line=lambda s: f"disk.{s.disk_id}",
+        undo=lambda s: DetachDisk(disk_id=s.disk_id, **_like(s)),
+    ),
+    DetachDisk: Verb(name="detach_disk", family=Family.HYPERVISOR, line=lambda s: f"disk.{s.disk_id}", final=True),
+    AttachNic: Verb(
+        name="attach_nic",
+        family=Family.HYPERVISOR,
+        line=lambda s: f"nic.{s.nic_id}",
+        undo=lambda s: DetachNic(nic_id=s.nic_id, **_like(s)),
+    ),
+    DetachNic: Verb(name="detach_nic", family=Family.HYPERVISOR, line=lambda s: f"nic.{s.nic_id}", final=True),
+    SnapshotCreate: Verb(
+        name="snapshot_create",
+        family=Family.HYPERVISOR,
+        line=lambda s: f"guest snapshot {s.snapshot_id}",
+        undo=lambda s: SnapshotDelete(snapshot_id=s.snapshot_id, **_like(s)),
+    ),
+    SnapshotRevert: Verb(
+        name="snapshot_revert",
+        family=Family.HYPERVISOR,
+        line=lambda s: f"guest snapshot {s.snapshot_id}",
+        final=True,
+    ),
+    SnapshotDelete: Verb(
+        name="snapshot_delete",
+        family=Family.HYPERVISOR,
+        line=lambda s: f"guest snapshot {s.snapshot_id}",
+        final=True,
+    ),
+    DiskSnapshotCreate: Verb(
+        name="snapshot_create",
+        family=Family.TRANSFER,
+        line=lambda s: f"disk.{s.disk_id} snapshot {s.snapshot_id}",
+        undo=lambda s: DiskSnapshotDelete(disk_id=s.disk_id, snapshot_id=s.snapshot_id, **_like(s)),
+    ),
+    DiskSnapshotRevert: Verb(
+        name="snapshot_revert",
+        family=Family.TRANSFER,
+        line=lambda s: f"disk.{s.disk_id} snapshot {s.snapshot_id}",
+        final=True,
+    ),
+    DiskSnapshotDelete: Verb(
+        name="snapshot_delete",
+        family=Family.TRANSFER,
+        line=lambda s: f"disk.{s.disk_id} snapshot {s.snapshot_id}",
+        final=True,
+    ),
+    ResizeDisk: Verb(
+        name="resize",
+        family=Family.TRANSFER,
+        line=lambda s: f"disk.{s.disk_id} to {s.size_bytes} bytes",
+        final=True,
+    ),
+    GrowDisk: Verb(
+        name="grow_disk",
+        family=Family.HYPERVISOR,
+        line=lambda s: f"disk.{s.disk_id} to {s.size_bytes} bytes",
+        final=True,
+    ),
+    Resize: Verb(
+        name="resize",
+        family=Family.HYPERVISOR,
+        line=lambda s: f"{s.vcpus} vcpus, {s.memory_mib} MiB",
+        final=True,
+    ),
+    SaveImage: Verb(
+        name="save_image",
+        family=Family.AGENT,
+        line=lambda s: f"disk.{s.disk_id} as image {s.image_id}",
+    ),
     ImportImage: Verb(
         name="import_image",
         family=Family.AGENT,
-        line=lambda s: f"image {s.image_id} from {s.url or s.path or 'upload'}",
+        line=lambda s: f"image {s.image_id} from {_source(s)}",
     ),
     DropImage: Verb(name="drop_image", family=Family.AGENT, line=lambda s: _short(s.sha256), final=True),
 }
