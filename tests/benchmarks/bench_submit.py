@@ -95,7 +95,7 @@ def submissions(count: int) -> Iterator[tuple[Transaction, dict[str, int]]]:
     """Give what the reactor makes of as many submissions, ready to be written."""
     cluster = Cluster()
     reactor = Reactor(cluster, Settings(cluster_id="2d5a1c1e-0000-4000-8000-000000000000"), os.urandom)
-    user = User(name="admin", token_sha256="", role="admin")
+    user = User(name="oneadmin", user_id=0, groups=("oneadmin",))
     ranges = (AddressRange(size=65_000, ip="10.1.0.1"),)
     reactor.request("network.add", AddNetwork(name="lan", ranges=ranges), user=user, request_id="", now_s=1.0)
     for number in range(count):

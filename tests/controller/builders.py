@@ -20,6 +20,7 @@ from innkeeper_controller.records import (
     HostState,
     Image,
     ImageState,
+    LoginToken,
     Network,
     Operation,
     Plan,
@@ -51,9 +52,9 @@ from innkeeper_plugins.vocabulary import (
 )
 
 NOW_S = 1_000.0
-ADMIN = User(name="root", token_sha256="aa", role="admin")
-ANN = User(name="ann", token_sha256="bb")
-BOB = User(name="bob", token_sha256="cc")
+ADMIN = User(name="root", user_id=0, groups=("oneadmin",), tokens=(LoginToken(token_sha256="aa"),))
+ANN = User(name="ann", user_id=2, groups=("users",), tokens=(LoginToken(token_sha256="bb"),))
+BOB = User(name="bob", user_id=3, groups=("users",), tokens=(LoginToken(token_sha256="cc"),))
 MIB = 1024 * 1024
 TEMPLATE = 'NAME = web\nCPU = 1\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\nNIC = [ NETWORK = "lan" ]\n'
 #: Nothing but a guest: no disk, no network.
@@ -121,12 +122,14 @@ def a_host(
 
 
 def an_image(image_id: int = 0, name: str = "tiny", **values: Any) -> Image:
-    """Return a READY image of ann's, with host 1 for its home and digest ``eee...``."""
+    """Return a READY image of ann's that all may use, with host 1 for its home and digest ``eee...``."""
     made = Image(
         image_id=ImageId(image_id),
         name=name,
         datastore="default",
         owner="ann",
+        group="users",
+        mode=0o644,
         state=ImageState.READY,
         format=DiskFormat.QCOW2,
         sha256=digest("e"),
@@ -140,7 +143,11 @@ def an_image(image_id: int = 0, name: str = "tiny", **values: Any) -> Image:
 def a_network(network_id: int = 0, name: str = "lan", *, size: int = 10, **values: Any) -> Network:
     """Return a network of ann's with one range from 10.0.0.1 on."""
     made = Network(
-        network_id=network_id, name=name, owner="ann", ranges=(AddressRange(size=size, ip=f"10.0.{network_id}.1"),)
+        network_id=network_id,
+        name=name,
+        owner="ann",
+        group="users",
+        ranges=(AddressRange(size=size, ip=f"10.0.{network_id}.1"),),
     )
     return msgspec.structs.replace(made, **values)
 

@@ -16,7 +16,17 @@ from sqlalchemy import Connection
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.pipeline import PipelineLimits
 from innkeeper_controller.reactor import Reactor
-from innkeeper_controller.records import Event, Host, HostState, Operation, OperationKind, OperationStatus, Plan, User
+from innkeeper_controller.records import (
+    Event,
+    Host,
+    HostState,
+    LoginToken,
+    Operation,
+    OperationKind,
+    OperationStatus,
+    Plan,
+    User,
+)
 from innkeeper_controller.requests.hosts import AddHost, NamedHost
 from innkeeper_controller.requests.table import Nothing
 from innkeeper_controller.requests.vms import EndVm, ListVms, SubmitVm
@@ -42,7 +52,7 @@ from innkeeper_hostagent.protocol.messages import (
 )
 from innkeeper_plugins.vocabulary import Advertisement, Capacity, HostId, OperationId
 
-ADMIN = User(name="admin", token_sha256="aa", role="admin")
+ADMIN = User(name="oneadmin", user_id=0, groups=("oneadmin",), tokens=(LoginToken(token_sha256="aa"),))
 TEMPLATE = "NAME = web\nCPU = 0.5\nMEMORY = 64\n"
 HELLO = Hello(major=1, minor=0, agent_version="0", host_name="h")
 LOOP_TURNS = 50
@@ -260,7 +270,7 @@ def test_the_scheduler_goes_on_as_long_as_it_finds_something(site: Site):
             turn = Turn(reactor.cluster, reactor.settings, now_s, "scheduler")
             found = next(finds, None)
             if found is not None:
-                turn.put(User(name=f"found-{found}", token_sha256=str(found)))
+                turn.put(User(name=f"found-{found}", user_id=100 + found))
             return turn
 
         reactor.schedule = schedule
@@ -585,19 +595,19 @@ def test_events_are_told_when_durable_and_numbered_without_a_gap_over_restarts(s
 
 def test_a_turn_that_tells_nothing_still_has_its_place_in_the_log(site: Site):
     async def scenario(controller: Controller) -> None:
-        await put(controller, User(name="bob", token_sha256="bb"))
+        await put(controller, User(name="bob", user_id=3))
 
     site.run(scenario)
 
     assert Archive(site.engine).events(after=1) == [
         (Event(what="state.changed", subject="user:bob", at_s=1.0, actor="controller", seq=2), "")
     ]
-    assert site.told().records["user", "bob"] == User(name="bob", token_sha256="bb")
+    assert site.told().records["user", "bob"] == User(name="bob", user_id=3)
 
 
 def test_events_of_a_vm_belong_to_its_owner_even_after_its_end(site: Site):
     async def scenario(controller: Controller) -> None:
-        await put(controller, User(name="ann", token_sha256="cc"))
+        await put(controller, User(name="ann", user_id=2))
         ann = controller.reactor.cluster.users["ann"]
         await controller.request("vm.submit", SubmitVm(template=TEMPLATE), user=ann)
         await controller.request("vm.terminate", EndVm(vm_id=0), user=ADMIN)
@@ -626,7 +636,7 @@ def test_nobody_without_rights_gets_anything(site: Site):
         with pytest.raises(RefusalError) as nobody:
             await controller.request("system.status", Nothing(), user=None)
         with pytest.raises(RefusalError) as not_admin:
-            await controller.request("host.enable", NamedHost(host="h"), user=User(name="u", token_sha256=""))
+            await controller.request("host.enable", NamedHost(host="h"), user=User(name="u", user_id=4))
 
         assert (nobody.value.code, not_admin.value.code) == ("unauthenticated", "forbidden")
 

@@ -50,7 +50,7 @@ from innkeeper_plugins.vocabulary import (
     VmId,
 )
 
-ADMIN = User(name="admin", token_sha256="0" * 64, role="admin")
+ADMIN = User(name="oneadmin", user_id=0, groups=("oneadmin",))
 DRIVERS = (
     DriverFacts(kind=DriverKind.TRANSFER, name="qcow2", capabilities=("live",)),
     DriverFacts(kind=DriverKind.HYPERVISOR, name="simulated", capabilities=("console", "save", "migrate", "events")),

@@ -17,12 +17,14 @@ _SEQ = BigInteger().with_variant(Integer, "sqlite")
 metadata = MetaData()
 
 
-def _column_type(kind: Kind, name: str) -> TypeEngine[int] | TypeEngine[str]:
+def _column_type(kind: Kind, name: str) -> TypeEngine[int] | TypeEngine[float] | TypeEngine[str]:
     """Return the type of a column from the record's own annotation; properties are texts."""
     fields = {field.name: field.type for field in msgspec.inspect.type_info(kind.record).fields}  # type: ignore[attr-defined]  # records are structs
     annotation = fields.get(name)
     inner = getattr(annotation, "types", (annotation,))
-    return Integer() if any(isinstance(one, msgspec.inspect.IntType) for one in inner) else Text()
+    if any(isinstance(one, msgspec.inspect.IntType) for one in inner):
+        return Integer()
+    return Float() if any(isinstance(one, msgspec.inspect.FloatType) for one in inner) else Text()
 
 
 def _nullable(kind: Kind, name: str) -> bool:

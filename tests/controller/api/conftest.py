@@ -17,7 +17,7 @@ from innkeeper_controller.api.server import HttpServer
 from innkeeper_controller.api.service import Service, ServiceLimits
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.reactor import Reactor
-from innkeeper_controller.records import Host, HostState, User
+from innkeeper_controller.records import Host, HostState, LoginToken, User
 from innkeeper_controller.settings import Settings
 from innkeeper_controller.shell import Controller, ShellLimits
 from innkeeper_controller.store.archive import Archive
@@ -233,7 +233,8 @@ async def site_in(directory: Path, **options):
 
 def user(name: str) -> User:
     digest = hashlib.sha256(TOKENS[name].encode()).hexdigest()
-    return User(name=name, token_sha256=digest, role="admin" if name == "admin" else "user")
+    groups = ("oneadmin",) if name == "admin" else ("users",)
+    return User(name=name, user_id=list(TOKENS).index(name), groups=groups, tokens=(LoginToken(token_sha256=digest),))
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def make_vm() -> Callable[..., VmRecord]:
 @pytest.fixture
 def make_turn() -> Callable[[Cluster], Turn]:
     def make(cluster: Cluster, **values) -> Turn:
-        user = User(name="ann", token_sha256="")
+        user = User(name="ann", user_id=2)
         return Turn(
             **{"cluster": cluster, "settings": Settings(cluster_id=""), "now_s": 5.0, "actor": "ann", "user": user}
             | values

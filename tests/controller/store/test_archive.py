@@ -46,7 +46,7 @@ def operation(number: int, status: OperationStatus, subject: str = "vm:1") -> Op
 def test_a_start_finds_what_lives_and_the_operations_that_it_needs(
     engine: Engine, write: Write, make_vm: Callable[..., VmRecord]
 ):
-    user = User(name="ann", token_sha256="ab")
+    user = User(name="ann", user_id=2)
     image = Image(image_id=ImageId(0), name="i", datastore="default", owner="ann", operation_id=OperationId("o5"))
     lease = AddressLease(network_id=0, range_index=0, offset=3, mac="02:00:0a:00:00:03", ip="10.0.0.3", vm_id=1)
     live = make_vm(1, VmState.RUNNING, last_operation_id="o2")
