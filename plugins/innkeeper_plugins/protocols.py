@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from innkeeper_plugins.vocabulary import Digest, Disk, Observation, SealedFile, Value, Vm
+from innkeeper_plugins.vocabulary import Digest, Disk, Nic, Observation, SealedFile, Value, Vm
 
 #: Abilities that a transfer driver may declare in ``capabilities``.
 TRANSFER_CAPABILITIES = {
@@ -25,6 +25,9 @@ HYPERVISOR_CAPABILITIES = {
     "save": "save and restore work",
     "migrate": "live migration to another host of the same kind works",
     "events": "watch() tells of lifecycle changes as they happen",
+    "hotplug": "attach_disk, detach_disk, attach_nic and detach_nic work while the guest runs",
+    "snapshot": "snapshot_create, snapshot_revert and snapshot_delete keep memory and disks of a running guest",
+    "resize": "grow_disk and resize work while the guest runs",
 }
 
 
@@ -130,6 +133,15 @@ class TransferDriver(Protocol):
         """Make the disk larger, the guest being off. Never smaller: ``refused``."""
         ...
 
+    def cpds(self, place: Place, vm: Vm, disk: Disk, destination: Path, snapshot_id: int | None) -> None:
+        """Copy the disk, the guest being off, as an image file that needs no other file: OpenNebula's word.
+
+        Before: nothing writes to the disk. After: ``destination`` holds the disk's content, or with ``snapshot_id``
+        that of the snapshot, in the disk's format; the disk is as it was. What an earlier try left under
+        ``destination`` is replaced; on failure nothing is left there.
+        """
+        ...
+
     def premigrate(self, place: Place, vm: Vm) -> None:
         """At the destination: make whatever the incoming guest's disks need."""
         ...
@@ -231,6 +243,92 @@ class HypervisorDriver(Protocol):
 
     def reset(self, place: Place, vm: Vm) -> None:
         """Restart the guest as by its reset button."""
+        ...
+
+    def attach_disk(self, place: Place, vm: Vm, disk: Disk) -> None:
+        """Give the running guest a disk. Only with the ability ``hotplug``.
+
+        Before: the disk's file exists and ``vm`` has the disk. After: the guest has it, and has it after a restart.
+        A guest that has it already is the success of an earlier call; on failure the guest does not have it.
+
+        Raises:
+            DriverError: ``guest_missing``: it does not run; ``refused``: something else is at the disk's target.
+        """
+        ...
+
+    def detach_disk(self, place: Place, vm: Vm, disk: Disk) -> None:
+        """Take a disk from the running guest. Only with the ability ``hotplug``.
+
+        It ends well only once the hypervisor has been seen without the disk: whoever deletes or reuses a disk that
+        was only asked to go gives one guest's data to another (CVE-2023-2088). After: neither the guest nor its
+        definition has the disk, whose file is as the guest left it.
+        A disk that is not there, and a guest that does not run, are the success of an earlier call.
+
+        Raises:
+            DriverError: ``timeout``: the guest has not let go; it may do so later, and the call may be repeated.
+        """
+        ...
+
+    def attach_nic(self, place: Place, vm: Vm, nic: Nic) -> None:
+        """Give the running guest a network card; as ``attach_disk``. Only with the ability ``hotplug``.
+
+        Raises:
+            DriverError: ``guest_missing``: it does not run; ``refused``: another card has its MAC address.
+        """
+        ...
+
+    def detach_nic(self, place: Place, vm: Vm, nic: Nic) -> None:
+        """Take a network card from the running guest; as ``detach_disk``. Only with the ability ``hotplug``.
+
+        Raises:
+            DriverError: ``timeout``: the guest has not let go; it may do so later, and the call may be repeated.
+        """
+        ...
+
+    def snapshot_create(self, place: Place, vm: Vm, snapshot_id: int, name: str) -> str:
+        """Keep the running guest's memory and disks, and return the snapshot's name at the hypervisor.
+
+        ``name`` is what people call it. A snapshot of that id which is there is the success of an earlier call.
+        On failure the guest runs on and nothing is kept. Only with the ability ``snapshot``.
+
+        Raises:
+            DriverError: ``guest_missing``: it does not run; ``refused``: it has a disk that cannot be kept.
+        """
+        ...
+
+    def snapshot_revert(self, place: Place, vm: Vm, snapshot_id: int, hypervisor_id: str) -> None:
+        """Bring memory and disks back to the snapshot; it stays, and the guest runs. Only with ``snapshot``.
+
+        ``hypervisor_id`` is what ``snapshot_create`` returned, empty where that is not known.
+
+        Raises:
+            DriverError: ``guest_missing``: it does not run; ``refused``: there is no such snapshot.
+        """
+        ...
+
+    def snapshot_delete(self, place: Place, vm: Vm, snapshot_id: int, hypervisor_id: str) -> None:
+        """Drop a snapshot; one that is not there is fine, and so is a missing guest. Only with ``snapshot``."""
+        ...
+
+    def grow_disk(self, place: Place, vm: Vm, disk: Disk, size_bytes: int) -> None:
+        """Make a disk of the running guest larger, which the guest sees. Only with the ability ``resize``.
+
+        A disk that has the size is the success of an earlier call.
+
+        Raises:
+            DriverError: ``guest_missing``: it does not run; ``refused``: the disk would become smaller.
+        """
+        ...
+
+    def resize(self, place: Place, vm: Vm, vcpus: int, memory_mib: int) -> None:
+        """Give the running guest so many processors and so much memory. Only with the ability ``resize``.
+
+        A guest that has them is the success of an earlier call.
+
+        Raises:
+            DriverError: ``guest_missing``: it does not run; ``refused``: more than ``vcpus_max`` and
+                ``memory_max_mib`` of its deployment; it is as it was and has to be powered off first.
+        """
         ...
 
     def poll(self) -> list[Observation]:

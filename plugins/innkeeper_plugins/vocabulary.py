@@ -238,6 +238,9 @@ class Vm(Value):
     raw: Raw | None = None
     #: ``cirrus``, ``vga``, ``virtio``... for the screen; empty lets the hypervisor choose.
     video: str = ""
+    #: How far the running guest may be resized without being switched off; 0 for no further than it is.
+    vcpus_max: int = 0
+    memory_max_mib: int = 0
     #: ``ACPI``, ``APIC``, ``PAE``, ``GUEST_AGENT``... in upper case with their values.
     features: dict[str, str] = {}
 
