@@ -4,7 +4,7 @@ It owns the cluster and the scheduler; sockets, clock, disk and randomness are i
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from innkeeper_hostagent.protocol.messages import AgentMessage, Hello, Join, Joi
 from innkeeper_plugins.vocabulary import HostId
 
 _replace = msgspec.structs.replace
+
+T = TypeVar("T")
 
 
 class Reactor:
@@ -84,6 +86,27 @@ class Reactor:
             turn.take_back()
             raise
         return turn, answer
+
+    def look(
+        self,
+        name: str,
+        params: Any,  # noqa: ANN401 - the table knows the type
+        make: Callable[[Turn], T],
+        *,
+        user: User | None,
+        now_s: Moment,
+    ) -> T:
+        """Let a request that changes nothing in, and give what ``make`` sees instead of what its handler does.
+
+        Raises:
+            RefusalError: as ``request`` does, and as ``make`` does.
+        """
+        request = REQUESTS[name]
+        allow(request.who, user)
+        turn = self._turn(now_s, user.name if user else "")
+        turn.user = user
+        admit(turn, request, params)
+        return make(turn)
 
     def joined(self, public_key: str, message: Join, now_s: Moment) -> tuple[Turn, Joined | Refused]:
         """Enrol a host, or refuse it."""

@@ -16,7 +16,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Engine
@@ -37,6 +37,8 @@ from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import OperationId, Value
 
 _encode = msgspec.json.Encoder().encode
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,19 +167,30 @@ class Controller:
             raise unavailable("it stops")
         return await asyncio.shield(known.answer)
 
+    async def look(self, name: str, params: Value, make: Callable[[Turn], T], *, user: User | None) -> T:
+        """Let a request that changes nothing in, and return what ``make`` sees, once all of that is durable.
+
+        Raises:
+            RefusalError: refused.
+        """
+        return await self._seen(lambda: self.reactor.look(name, params, make, user=user, now_s=self._clock()))
+
     async def _read(self, name: str, params: Value, user: User | None) -> bytes:
         def make() -> bytes:
             return _encode(self.reactor.request(name, params, user=user, request_id="", now_s=self._clock())[1])
 
+        return await self._seen(make)
+
+    async def _seen(self, make: Callable[[], T]) -> T:
         try:
-            body = self.pipeline.attempt(make)
+            found = self.pipeline.attempt(make)
         except RefusalError:
             await self.pipeline.settled()
             raise
         await self.pipeline.settled()
-        if body is None:
+        if found is None:
             raise fault()
-        return body
+        return found
 
     async def _ask(self, request: Request, params: Value, user: User | None, request_id: str, sha256: str) -> bytes:
         if self.pipeline.trouble:
