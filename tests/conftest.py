@@ -47,12 +47,18 @@ def _missing_for_postgres():
     return f"needs {' and '.join(absent)} (apt-get install postgresql)" if absent else ""
 
 
+def _missing_for_ansible():
+    absent = [name for name in ("ansible", "ansible_collections") if not importlib.util.find_spec(name)]
+    return "needs innkeeper[ansible]: pip install '.[ansible]'" if absent else ""
+
+
 #: What keeps a test with that marker from running here; empty for nothing.
 NEEDS = {
     "root": _missing_for_root,
     "libvirt": _missing_for_libvirt,
     "e2e": _missing_for_the_lab,
     "postgres": _missing_for_postgres,
+    "ansible": _missing_for_ansible,
 }
 
 
