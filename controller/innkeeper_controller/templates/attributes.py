@@ -1,6 +1,6 @@
 """What a template is before anybody knows what its words mean: attributes in the order they were written.
 
-Both syntaxes end here; the vocabulary begins here.
+All syntaxes end here; the vocabulary begins here.
 """
 
 import re
@@ -13,13 +13,13 @@ from innkeeper_plugins.vocabulary import Value
 MAX_TEMPLATE_BYTES = 1 << 20
 #: Attributes of one template, the pairs of its vectors counted.
 MAX_ATTRIBUTES = 10_000
-#: Name of an attribute or key, ASCII only.
-NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
-NAME_RULE = "A name has up to 128 letters, digits and _ only"
+#: Name of an attribute or key, ASCII only; as an element's name it cannot begin with a digit.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+NAME_RULE = "A name has up to 128 letters, digits and _, no digit first"
 #: What may not be inside a value: templates travel in XML documents.
 FORBIDDEN_IN_VALUES = "]]>"
 #: Characters that XML cannot carry either: control characters, surrogates, non-characters.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_CHARACTERS_SHOWN = 10
 #: Characters of the author's text that a sentence quotes.
 _MAX_SHOWN = 80
@@ -68,11 +68,11 @@ def prepared(text: str) -> tuple[str, tuple[Mistake, ...]]:
         message = f"The template is larger than {MAX_TEMPLATE_BYTES} bytes; put large contents into an image instead."
         return "", (Mistake(message=message, line=1, column=1),)
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return _NOT_XML.sub(" ", text), tuple(_character_mistakes(text))
+    return NOT_XML.sub(" ", text), tuple(_character_mistakes(text))
 
 
 def _character_mistakes(text: str) -> Iterable[Mistake]:
-    for shown, found in enumerate(_NOT_XML.finditer(text)):
+    for shown, found in enumerate(NOT_XML.finditer(text)):
         if shown == _MAX_CHARACTERS_SHOWN:
             return
         line = text.count("\n", 0, found.start()) + 1

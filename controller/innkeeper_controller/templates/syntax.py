@@ -1,10 +1,11 @@
-"""From the text of a template to its attributes, whichever of the two syntaxes it is in."""
+"""From the text of a template to its attributes, whichever of the three syntaxes it is in."""
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 
 from innkeeper_controller.templates import text as text_syntax
-from innkeeper_controller.templates import yaml_syntax
+from innkeeper_controller.templates import xml_syntax, yaml_syntax
 from innkeeper_controller.templates.attributes import Attribute, Parsed
 from innkeeper_controller.templates.errors import TemplateError
 
@@ -15,6 +16,11 @@ class Syntax(StrEnum):
     #: OpenNebula's ``NAME = value``.
     TEXT = "text"
     YAML = "yaml"
+    #: What programs send to OpenNebula.
+    XML = "xml"
+
+
+_XML_START = re.compile(r"\ufeff?\s*<")
 
 
 #: The first line that is neither blank nor a comment begins like YAML: ``---``, JSON, a list, a key with a colon.
@@ -28,15 +34,22 @@ _YAML_START = re.compile(
 
 
 def detect(text: str) -> Syntax:
-    """Return the syntax that the template seems to be in; text, unless it begins like YAML."""
+    """Return the syntax that the template seems to be in; text, unless it begins like XML or YAML."""
+    if _XML_START.match(text):
+        return Syntax.XML
     return Syntax.YAML if _YAML_START.match(text) else Syntax.TEXT
+
+
+_SCANS: dict[Syntax, Callable[[str], Parsed]] = {
+    Syntax.TEXT: text_syntax.scan,
+    Syntax.YAML: yaml_syntax.scan,
+    Syntax.XML: xml_syntax.scan,
+}
 
 
 def scan(text: str, syntax: Syntax | None = None) -> Parsed:
     """Return what can be understood of a template, with the mistakes of its syntax."""
-    if (syntax or detect(text)) is Syntax.YAML:
-        return yaml_syntax.scan(text)
-    return text_syntax.scan(text)
+    return _SCANS[syntax or detect(text)](text)
 
 
 def parse(text: str, syntax: Syntax | None = None) -> tuple[Attribute, ...]:

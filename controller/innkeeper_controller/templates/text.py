@@ -4,8 +4,9 @@ It knows no attribute by name.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from innkeeper_controller.templates import xml_syntax
 from innkeeper_controller.templates.attributes import Attribute, Pair, Parsed, prepared
 from innkeeper_controller.templates.scanner import Scanner
 
@@ -22,18 +23,28 @@ def scan(text: str) -> Parsed:
     return Parsed(attributes=found, mistakes=(*mistakes, *(mistake for _, mistake in scanner.mistakes)))
 
 
-def render(attributes: Iterable[Attribute]) -> str:
+def render(attributes: Sequence[Attribute]) -> str:
     """Return the attributes in text syntax, one a line; parsing it gives the same attributes.
 
-    Raises:
-        ValueError: a value ends in a backslash and needs quotes: the syntax cannot say that.
+    Where a value ends in a backslash and needs quotes, text syntax cannot say it, and all of it comes in XML.
     """
-    return "".join(f"{each.name} = {render_value(each.value)}\n" for each in attributes)
+    try:
+        return "".join(f"{each.name} = {render_value(each.value)}\n" for each in attributes)
+    except ValueError:
+        return xml_syntax.render(attributes)
 
 
 def shown_vector(pairs: Iterable[Pair]) -> str:
     """Return a vector as people read it; unlike ``render`` it takes any value, and may not parse to the same."""
-    return f"[ {', '.join(f'{pair.key} = {_quoted(pair.value)}' for pair in pairs)} ]"
+    shown = ", ".join(f"{pair.key} = {_shown(pair.value)}" for pair in pairs)
+    return f"[ {shown} ]" if shown else "[ ]"
+
+
+def _shown(value: str) -> str:
+    try:
+        return render_value(value)
+    except ValueError:
+        return _quoted(value)
 
 
 def _quoted(value: str) -> str:
@@ -44,7 +55,7 @@ def render_value(value: str | tuple[Pair, ...]) -> str:
     """Return one value in text syntax, quoted; a vector in brackets.
 
     Raises:
-        ValueError: see ``render``.
+        ValueError: a value ends in a backslash and needs quotes: the syntax cannot say that.
     """
     if isinstance(value, tuple):
         pairs = ", ".join(f"{pair.key} = {render_value(pair.value)}" for pair in value)

@@ -168,13 +168,15 @@ class _Check:
                 self._findings.remark((attribute.line, attribute.column), known.name, text)
             return
         place = (attribute.value_line, attribute.value_column)
-        if isinstance(attribute.value, tuple):
-            self._vector(attribute, attribute.value, known)
+        # XML and a text's NAME = cannot tell an empty vector from an empty value.
+        value = attribute.value or () if known.kind is Kind.VECTOR else attribute.value
+        if isinstance(value, tuple):
+            self._vector(attribute, value, known)
         elif known.kind is Kind.VECTOR:
             example = f"{known.name} = {known.example}"
             self._findings.mistake(place, known.name, f"{known.name} has to be a vector, like {example}.")
         else:
-            self._scalar(self._top, known, attribute.value, place, known.name)
+            self._scalar(self._top, known, value, place, known.name)
 
     def _is_repeated(self, attribute: Attribute, known: Field) -> bool:
         if known.name not in self._lines or known.repeats or known.use is not Use.ACTS:

@@ -10,6 +10,7 @@ from innkeeper_controller.expressions.names import KNOWN
 from innkeeper_controller.templates import syntax
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.errors import TemplateError, in_order
+from innkeeper_controller.templates.kept import kept_as_text, merged
 from innkeeper_controller.templates.parts import (
     BootTemplate,
     DiskTemplate,
@@ -23,7 +24,6 @@ from innkeeper_controller.templates.parts import (
 )
 from innkeeper_controller.templates.placement import rank_of, requirements_of
 from innkeeper_controller.templates.syntax import Syntax
-from innkeeper_controller.templates.text import shown_vector
 from innkeeper_controller.templates.validation import Checked, check
 from innkeeper_controller.templates.vocabulary import VM_TABLE
 from innkeeper_controller.turn import Mistake
@@ -133,9 +133,7 @@ def with_overrides(attributes: Sequence[Attribute], overrides: Mapping[str, str]
         attributes: As parsed.
         overrides: ``{MEMORY: "256"}``; names in any case.
     """
-    wanted = {name.upper(): value for name, value in overrides.items()}
-    kept = tuple(each for each in attributes if each.name not in wanted)
-    return (*kept, *(Attribute(name=name, value=value) for name, value in wanted.items()))
+    return merged(attributes, [Attribute(name=name.upper(), value=value) for name, value in overrides.items()])
 
 
 def _built(checked: Checked, host_attributes: Collection[str]) -> VmTemplate:
@@ -171,12 +169,3 @@ def _remark_on_processors(checked: Checked) -> None:
     if cpu_cores > vcpus:
         text = f"{cpu_cores:g} cores are set aside, but the guest sees {vcpus} of them; VCPU says how many it sees."
         checked.findings.remark(top.place("CPU"), "CPU", text)
-
-
-def kept_as_text(attributes: Sequence[Attribute]) -> dict[str, str]:
-    """Return attributes by name, vectors as text; a repeated one has a line for each."""
-    found: dict[str, str] = {}
-    for each in attributes:
-        text = each.value if isinstance(each.value, str) else shown_vector(each.value)
-        found[each.name] = f"{found[each.name]}\n{text}" if each.name in found else text
-    return found

@@ -289,7 +289,7 @@ def test_a_mistake_in_an_override_has_no_place():
 
 
 def test_a_kept_value_that_text_syntax_cannot_write_is_still_kept():
-    assert read_vm_template("MEMORY = 1\nOWN = [ A = C:\\ ]").attributes == {"OWN": '[ A = "C:\\" ]'}
+    assert read_vm_template("MEMORY = 1\nOWN = [ A = C:\\ ]").attributes == {"OWN": "[ A = C:\\ ]"}
 
 
 def acting_fields():
