@@ -19,15 +19,13 @@ Amounts = dict[str, float]
 #: ``("user", name)`` or ``("group", name)``.
 Account = tuple[str, str]
 
-#: States in which a VM counts as running.
+#: States in which a VM counts as running: as with OpenNebula, whoever waits for a host counts already, so that only
+#: a submission and a resume can be too much, and no scheduler has to think of quotas.
 RUNNING_STATES = frozenset(VmState) - {
-    VmState.PENDING,
-    VmState.HOLD,
     VmState.STOPPED,
     VmState.POWEROFF,
     VmState.UNDEPLOYED,
     VmState.SUSPENDED,
-    VmState.FAILED,
     VmState.DONE,
 }
 
