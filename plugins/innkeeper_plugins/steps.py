@@ -65,6 +65,9 @@ class MkSwap(StepBase, tag="mkswap"):
 class Context(StepBase, tag="context"):
     """Make the context disk from the VM's context variables."""
 
+    #: True where the VM has had one before: there is nothing to take back then.
+    renewed: bool = False
+
 
 class Seal(StepBase, tag="seal"):
     """Digest the files of a VM at rest so that another host can fetch them; result ``files``."""
@@ -322,7 +325,7 @@ class Verb:
     #: Reads the step as one line of the transfer script, without its driver.
     line: Callable[[Any], str]
     #: The step that takes it back, with the same id; None where there is nothing to take back.
-    undo: Callable[[Any], Step] | None = None
+    undo: Callable[[Any], Step | None] | None = None
     #: Once it has run there is no way back: an operation that fails later can only be retried.
     final: bool = False
 
@@ -375,7 +378,7 @@ VERBS: dict[type[StepBase], Verb] = {
         name="context",
         family=Family.TRANSFER,
         line=lambda _: "context.iso",
-        undo=lambda s: Delete(**_like(s)),
+        undo=lambda s: None if s.renewed else Delete(**_like(s)),
     ),
     Seal: Verb(name="seal", family=Family.AGENT, line=lambda _: "all files"),
     Mv: Verb(
