@@ -105,6 +105,8 @@ class Cluster:
     host_ids: dict[str, HostId] = field(default_factory=dict)
     host_of_key: dict[str, HostId] = field(default_factory=dict)
     image_ids: dict[str, ImageId] = field(default_factory=dict)
+    #: ``{image: VMs that have it, as a disk or to boot from}``; images that nobody has are left out.
+    vms_of_image: dict[ImageId, set[VmId]] = field(default_factory=dict)
     network_ids: dict[str, int] = field(default_factory=dict)
     leases_of: dict[VmId, set[str]] = field(default_factory=dict)
     user_of_token: dict[str, str] = field(default_factory=dict)
@@ -122,10 +124,10 @@ class Cluster:
     rights_version: int = 0
     #: ``{network: addresses that are not free}``
     lease_count: dict[int, int] = field(default_factory=dict)
-    #: ``{network: heap of (range index, offset)}`` given back below the cursor, which comes to the others by itself;
+    #: ``{network: heap of (ar_id, offset)}`` given back below the cursor, which comes to the others by itself;
     #: some may be taken again.
     given_back: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    #: ``{network: (range index, offset)}`` up to which all addresses were taken once.
+    #: ``{network: (ar_id, offset)}`` up to which all addresses were taken once.
     lease_cursor: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     #: Told by agents, never stored.
@@ -187,19 +189,20 @@ class Cluster:
             self.last_ids[kind] = number
 
     def free_address(self, network: Network) -> tuple[int, int]:
-        """Return the lowest free address of the network as (range index, offset); there has to be one."""
+        """Return the lowest free address of the network as (ar_id, offset); there has to be one."""
         heap = self.given_back.get(network.network_id, [])
         while heap and self._is_taken(network, heap[0]):
             heapq.heappop(heap)
         if heap:
             return heap[0]
-        range_index, offset = self.lease_cursor.get(network.network_id, (0, 0))
-        while offset >= network.ranges[range_index].size or self._is_taken(network, (range_index, offset)):
-            range_index, offset = (
-                (range_index + 1, 0) if offset >= network.ranges[range_index].size else (range_index, offset + 1)
-            )
-        self.lease_cursor[network.network_id] = (range_index, offset)
-        return range_index, offset
+        ar_id, offset = self.lease_cursor.get(network.network_id, (0, 0))
+        for each in network.ranges:
+            begin = offset if each.ar_id == ar_id else 0
+            for number in range(begin, each.size if each.ar_id >= ar_id else 0):
+                if not self._is_taken(network, (each.ar_id, number)):
+                    self.lease_cursor[network.network_id] = (each.ar_id, number)
+                    return each.ar_id, number
+        raise AssertionError("there has to be a free address")
 
     def _is_taken(self, network: Network, address: tuple[int, int]) -> bool:
         return f"{network.network_id}.{address[0]}.{address[1]}" in self.leases
@@ -279,7 +282,8 @@ def _index_image(cluster: Cluster, old: Image | None, new: Image | None) -> None
 
 def _index_network(cluster: Cluster, old: Network | None, new: Network | None) -> None:
     _index_network_name(cluster, old, new)
-    if old is not None and new is None:
+    if old is not None and (new is None or new.ranges != old.ranges):
+        # Addresses come and go with ranges: the search begins anew.
         cluster.given_back.pop(old.network_id, None)
         cluster.lease_cursor.pop(old.network_id, None)
 
@@ -345,7 +349,30 @@ def _index_operation(cluster: Cluster, old: Operation | None, new: Operation | N
     cluster.progress.pop(operation_id, None)
 
 
+def images_of(vm: VmRecord) -> set[ImageId]:
+    """Return the images that the VM has, as disks or to boot from; none once it is DONE."""
+    if _is_done(vm):
+        return set()
+    refs = [disk.image for disk in vm.spec.disks] + [vm.spec.boot.kernel, vm.spec.boot.initrd]
+    return {ref.image_id for ref in refs if ref is not None}
+
+
+def _count_images(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
+    if old is not None and new is not None and old.spec is new.spec and _is_done(old) == _is_done(new):
+        return
+    had, has = images_of(old) if old is not None else set(), images_of(new) if new is not None else set()
+    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    for image_id in had - has:
+        users = cluster.vms_of_image[image_id]
+        users.discard(vm_id)
+        if not users:
+            del cluster.vms_of_image[image_id]
+    for image_id in has - had:
+        cluster.vms_of_image.setdefault(image_id, set()).add(vm_id)
+
+
 def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
+    _count_images(cluster, old, new)
     if old is None or new is None or _takes(cluster, old) != _takes(cluster, new):
         if old is not None:
             _count_vm(cluster, old, -1)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from innkeeper_controller import leases
+from innkeeper_controller import access, leases, quotas
+from innkeeper_controller.access import Right
 from innkeeper_controller.disks import Search, image_ref
 from innkeeper_controller.records import Network, VmRecord
 from innkeeper_controller.requests import find
@@ -15,6 +16,7 @@ from innkeeper_controller.templates.context import expand
 from innkeeper_controller.templates.errors import TemplateError, in_order
 from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
+from innkeeper_controller.usage import amounts_of
 from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId, VmState
 
 _replace = msgspec.structs.replace
@@ -25,6 +27,10 @@ MAX_BULK_CHARACTERS = 256 * 1024 * 1024
 MAX_REMEMBERED_CHARACTERS = 64 * 1024
 #: A VM's share of a core has so many decimal digits, so that sums of shares are the same in whatever order.
 CORE_DIGITS = 6
+#: Where VMs without disks have their context.
+DEFAULT_DATASTORE = "default"
+#: In a name, what becomes the number of each VM of one request, counted from 0.
+WILDCARD = "%i"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +41,17 @@ class Blueprint:
     template: VmTemplate
     spec: Vm
     networks: tuple[Network, ...]
+    #: The stored template that it came from.
+    template_id: int | None = None
+    #: What a VM without a name is called, before its number.
+    prefix: str = "vm"
 
 
 def submit(turn: Turn, blueprint: Blueprint, *, hold: bool, count: int) -> tuple[VmRecord, ...]:
     """Make ``count`` VMs of the blueprint, all or none.
 
     Raises:
-        RefusalError: ``bad_request``, ``too_large``, ``too_many`` or ``no_address``.
+        RefusalError: ``bad_request``, ``too_large``, ``too_many``, ``no_address``, ``in_use`` or ``over_quota``.
     """
     limit = turn.settings.max_vms_per_request
     if not 1 <= count <= limit:
@@ -59,6 +69,9 @@ def submit(turn: Turn, blueprint: Blueprint, *, hold: bool, count: int) -> tuple
             "bad_request",
             "One address cannot be given to several VMs; submit one, or leave IP and MAC out of its NICs.",
         )
+    persistent = next((disk.image.name for disk in blueprint.spec.disks if disk.persistent and disk.image), "")
+    if count > 1 and persistent:
+        raise RefusalError("in_use", f"Image {persistent} is persistent, so that one VM can have it, not {count}.")
     for network in {each.network_id: each for each in blueprint.networks}.values():
         leases.check_room(turn, network, count * blueprint.networks.count(network))
     base = blueprint.template.name
@@ -66,6 +79,8 @@ def submit(turn: Turn, blueprint: Blueprint, *, hold: bool, count: int) -> tuple
 
 
 def _name(base: str, number: int, count: int) -> str:
+    if WILDCARD in base:
+        return base.replace(WILDCARD, str(number))
     return base if count == 1 or not base else f"{base}-{number}"
 
 
@@ -73,7 +88,8 @@ def draw(turn: Turn, text: str, overrides: dict[str, str]) -> Blueprint:
     """Read the template and look up all that it names.
 
     Raises:
-        RefusalError: ``bad_template``: with all mistakes of form, or else all of reference.
+        RefusalError: ``bad_template``: with all mistakes of form, or else all of reference; ``forbidden`` or
+            ``locked``: something is not for who asks; ``in_use``: a persistent image is another VM's.
     """
     try:
         is_short = len(text) <= MAX_REMEMBERED_CHARACTERS
@@ -81,7 +97,7 @@ def draw(turn: Turn, text: str, overrides: dict[str, str]) -> Blueprint:
     except TemplateError as error:
         refuse_mistakes(error.mistakes)
         raise
-    search = Search(turn.cluster)
+    search = Search(turn)
     networks = tuple(_network(search, nic) for nic in template.nics)
     spec = _spec(search, template)
     refuse_mistakes(in_order(search.mistakes))
@@ -96,15 +112,17 @@ def _read(text: str, overrides: tuple[tuple[str, str], ...]) -> VmTemplate:
 
 def _network(search: Search, nic: NicTemplate) -> Network | None:
     try:
-        return find.network(search.cluster, nic.network)
+        network = find.network(search.cluster, nic.network)
     except RefusalError as error:
         search.mistakes.append(Mistake(message=str(error), field="NIC/NETWORK", line=nic.line, column=nic.column))
         return None
+    access.authorize(search.turn, Right.USE, network)
+    return network
 
 
 def _spec(search: Search, template: VmTemplate) -> Vm:
     disks = search.disks(template.disks)
-    home = disks[0].datastore if disks else "default"
+    home = disks[0].datastore if disks else DEFAULT_DATASTORE
     datastore = search.cluster.datastores.get(home)
     return Vm(
         vm_id=VmId(0),
@@ -116,7 +134,7 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
         memory_mib=template.memory_mib,
         hypervisor=template.hypervisor,
         datastore=home,
-        driver=datastore.driver if datastore else "qcow2",
+        driver=disks[0].driver if disks else datastore.driver if datastore else "qcow2",
         boot=_boot(search, template),
         disks=disks,
         context=template.context,
@@ -134,8 +152,8 @@ def _boot(search: Search, template: VmTemplate) -> Boot:
     return Boot(
         arch=boot.arch or "x86_64",
         machine=boot.machine,
-        kernel=image_ref(kernel) if kernel else None,
-        initrd=image_ref(initrd) if initrd else None,
+        kernel=image_ref(search.cluster, kernel) if kernel else None,
+        initrd=image_ref(search.cluster, initrd) if initrd else None,
         kernel_cmdline=boot.kernel_cmdline,
         order=boot.order,
     )
@@ -146,13 +164,13 @@ def _make(turn: Turn, blueprint: Blueprint, name: str, *, hold: bool) -> VmRecor
     template = blueprint.template
     vm_id = VmId(turn.cluster.next_id("vm"))
     nics = tuple(
-        _lease(turn, vm_id, number, nic, network)
+        nic_of(turn, vm_id, number, nic, network)
         for number, (nic, network) in enumerate(zip(template.nics, blueprint.networks, strict=True))
     )
     spec = _replace(
         blueprint.spec,
         vm_id=vm_id,
-        name=name or f"vm-{vm_id}",
+        name=name or f"{blueprint.prefix}-{vm_id}",
         uuid=str(uuid.uuid5(uuid.UUID(turn.settings.cluster_id), f"vm:{vm_id}")),
         nics=nics,
     )
@@ -162,6 +180,8 @@ def _make(turn: Turn, blueprint: Blueprint, name: str, *, hold: bool) -> VmRecor
         vm_id=vm_id,
         name=spec.name,
         owner=turn.user.name,
+        group=access.primary_group(turn),
+        template_id=blueprint.template_id,
         state=VmState.HOLD if hold else VmState.PENDING,
         spec=spec,
         template=blueprint.text,
@@ -171,21 +191,30 @@ def _make(turn: Turn, blueprint: Blueprint, name: str, *, hold: bool) -> VmRecor
         submitted_at_s=turn.now_s,
         since_s=turn.now_s,
     )
+    quotas.charge(turn, record.owner, record.group, amounts_of(record))
     turn.put(record)
     turn.event("vm.submitted", f"vm:{vm_id}", name=spec.name, state=record.state.value)
     return record
 
 
-def _lease(turn: Turn, vm_id: VmId, nic_id: int, nic: NicTemplate, network: Network) -> Nic:
+def nic_of(turn: Turn, vm_id: VmId, nic_id: int, nic: NicTemplate, network: Network) -> Nic:
+    """Return the NIC that a template asks for, its address leased.
+
+    Raises:
+        RefusalError: ``no_address``.
+    """
     lease = leases.take(turn, network, vm_id=vm_id, nic_id=nic_id, ip=nic.ip, mac=nic.mac)
     return Nic(
         nic_id=nic_id,
         network=network.name,
+        network_id=network.network_id,
         mac=lease.mac,
         bridge=network.bridge,
         vlan_id=network.vlan_id,
         physical_device=network.physical_device,
         ip=lease.ip,
+        ip6_global=lease.ip6_global,
+        ip6_ula=lease.ip6_ula,
         netmask=network.netmask,
         gateway=network.gateway,
         dns=network.dns,

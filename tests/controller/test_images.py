@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.controller.builders import a_host, a_reactor, an_image, digest, outcome_of, put, told, turn_of
+from tests.controller.builders import NOW_S, a_host, a_reactor, an_image, digest, outcome_of, put, told, turn_of
 
 from innkeeper_controller.images import finish_image, with_images
 from innkeeper_controller.records import ImageState, Operation, OperationError, OperationKind, Plan
@@ -36,7 +36,9 @@ def test_an_imported_image_is_ready_with_what_was_found_out():
         OperationKind.IMPORT_IMAGE, done=True, outcomes={0: outcome_of(result=FACTS)}, error="", sha256=""
     )
 
-    assert image == an_image(sha256=digest("f"), size_bytes=10, virtual_size_bytes=20, format="raw")
+    assert image == an_image(
+        sha256=digest("f"), size_bytes=10, virtual_size_bytes=20, format="raw", modified_at_s=NOW_S
+    )
     assert events == ["image.ready"]
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from innkeeper_controller import operations
 from innkeeper_controller.access import Right
+from innkeeper_controller.images import users_of
 from innkeeper_controller.records import (
     Datastore,
     Host,
@@ -19,7 +20,7 @@ from innkeeper_controller.records import (
 )
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
-from innkeeper_controller.requests.views import ImageView, image_ids_of, image_view, image_views
+from innkeeper_controller.requests.views import ImageView, image_view, image_views
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.steps import DropImage, ImportImage, Step
 from innkeeper_plugins.vocabulary import DiskFormat, Holder, ImageId, Value, VmState
@@ -173,7 +174,7 @@ def show(turn: Turn, params: NamedImage) -> ImageView:
 def delete(turn: Turn, params: NamedImage) -> ImageView:
     """Delete an image that no VM uses, from every host that holds it."""
     image = find.image(turn.cluster, params.image)
-    users = [vm.vm_id for vm in turn.cluster.vms.values() if image.image_id in image_ids_of(vm.spec)]
+    users = users_of(turn.cluster, image)
     if users:
         raise RefusalError(
             "in_use", f"Image {image.name} is used by VM {', '.join(map(str, users[:8]))}; end them first."

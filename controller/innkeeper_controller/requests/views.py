@@ -1,6 +1,5 @@
 """What requests answer: the records as people and programs want to see them."""
 
-from collections import Counter
 from collections.abc import Iterable
 
 from innkeeper_controller.cluster import Cluster
@@ -292,8 +291,7 @@ def image_view(cluster: Cluster, image: Image) -> ImageView:
 
 
 def image_views(cluster: Cluster, images: Iterable[Image]) -> tuple[ImageView, ...]:
-    """Return images with who holds them and how many VMs use them, counted once for all of them."""
-    uses = Counter(image_id for vm in cluster.vms.values() for image_id in image_ids_of(vm.spec))
+    """Return images with who holds them and how many VMs use them, looked up once for all of them."""
     holders: dict[str, list[str]] = {}
     for host in cluster.hosts.values():
         for digest in host.advertisement.images:
@@ -312,19 +310,13 @@ def image_views(cluster: Cluster, images: Iterable[Image]) -> tuple[ImageView, .
             virtual_size_bytes=image.virtual_size_bytes,
             hosts=tuple(sorted(holders.get(image.sha256, ()))),
             home=host_name(cluster, image.home),
-            vms=uses[image.image_id],
+            vms=len(cluster.vms_of_image.get(image.image_id, ())),
             operation_id=image.operation_id,
             error=image.error,
             registered_at_s=image.registered_at_s,
         )
         for image in images
     )
-
-
-def image_ids_of(spec: Vm) -> set[int]:
-    """Return the images that a VM's disks and boot files are made from."""
-    refs = [disk.image for disk in spec.disks] + [spec.boot.kernel, spec.boot.initrd]
-    return {ref.image_id for ref in refs if ref is not None}
 
 
 def network_view(cluster: Cluster, network: Network) -> NetworkView:
