@@ -57,7 +57,7 @@ PURE = (
     "innkeeper_controller/leases.py",
     "innkeeper_controller/lifecycle.py",
     "innkeeper_controller/operations.py",
-    "innkeeper_controller/planner.py",
+    "innkeeper_controller/planner",
     "innkeeper_controller/reactor.py",
     "innkeeper_controller/records.py",
     "innkeeper_controller/requests",

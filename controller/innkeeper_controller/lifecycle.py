@@ -76,8 +76,13 @@ ROUTES: dict[OperationKind, tuple[Route, ...]] = {
     OperationKind.REBOOT: (_route({RUNNING}, (), None, "the guest is asked to restart"),),
     OperationKind.RESET: (_route({RUNNING}, (), None, "the guest restarts as by its reset button"),),
     OperationKind.MIGRATE: (
-        _route({RUNNING}, (SAVE, MIGRATE, BOOT, EPILOG), RUNNING, "saved, carried to another host, and goes on there"),
-        _route({SUSPENDED, POWEROFF}, (EPILOG, MIGRATE), None, "carried to another host at rest"),
+        _route(
+            {RUNNING},
+            (SAVE, SHUTDOWN, MIGRATE, BOOT, EPILOG),
+            RUNNING,
+            "saved or switched off, carried to another host, and goes on there",
+        ),
+        _route({SUSPENDED, POWEROFF}, (MIGRATE, EPILOG), None, "carried to another host at rest"),
     ),
     OperationKind.MIGRATE_LIVE: (
         _route({RUNNING}, (PROLOG, MIGRATE, EPILOG), RUNNING, "moved to another host while it runs"),
@@ -92,6 +97,32 @@ ROUTES: dict[OperationKind, tuple[Route, ...]] = {
             "what is left on a host goes",
         ),
     ),
+    OperationKind.ATTACH_DISK: (_route({RUNNING, POWEROFF}, (), None, "a disk is made and given to the VM"),),
+    OperationKind.DETACH_DISK: (_route({RUNNING, POWEROFF}, (), None, "a disk is taken from the VM and goes"),),
+    OperationKind.ATTACH_NIC: (_route({RUNNING, POWEROFF}, (), None, "the VM gets a network card"),),
+    OperationKind.DETACH_NIC: (_route({RUNNING, POWEROFF}, (), None, "a network card is taken from the VM"),),
+    OperationKind.SNAPSHOT_CREATE: (_route({RUNNING}, (), None, "the guest's memory and disks are kept"),),
+    OperationKind.SNAPSHOT_REVERT: (_route({RUNNING}, (), None, "the guest is as it was at the snapshot"),),
+    OperationKind.SNAPSHOT_DELETE: (_route({RUNNING, POWEROFF}, (), None, "the guest's snapshot is dropped"),),
+    OperationKind.DISK_SNAPSHOT_CREATE: (
+        _route(
+            {RUNNING, POWEROFF, SUSPENDED}, (), None, "a disk's content is kept; of a running guest where drivers can"
+        ),
+    ),
+    OperationKind.DISK_SNAPSHOT_REVERT: (
+        _route({POWEROFF, SUSPENDED}, (), None, "a disk's content is as it was at the snapshot"),
+    ),
+    OperationKind.DISK_SNAPSHOT_DELETE: (
+        _route(
+            {RUNNING, POWEROFF, SUSPENDED},
+            (),
+            None,
+            "a disk's snapshot is dropped; of a running guest where drivers can",
+        ),
+    ),
+    OperationKind.DISK_SAVEAS: (_route({POWEROFF, SUSPENDED}, (), None, "a disk is copied as a new image"),),
+    OperationKind.DISK_RESIZE: (_route({RUNNING, POWEROFF}, (), None, "a disk becomes larger"),),
+    OperationKind.RESIZE: (_route({RUNNING}, (), None, "the running guest gets other processors and memory"),),
 }
 
 #: ``{(state, request): state}`` for requests that need no host.

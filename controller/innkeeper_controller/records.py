@@ -383,6 +383,20 @@ class OperationError(Value):
     stderr: str = ""
 
 
+class Part(Value):
+    """What of its VM an operation is about; -1 and empty where it is about something else."""
+
+    disk_id: int = -1
+    nic_id: int = -1
+    snapshot_id: int = -1
+    #: The image that a disk is saved as.
+    image_id: int = -1
+    #: Of a snapshot.
+    name: str = ""
+    #: Of a disk, once it is resized.
+    size_bytes: int = 0
+
+
 class Operation(Value):
     """One request being carried out on a VM or an image."""
 
@@ -397,6 +411,7 @@ class Operation(Value):
     vm: Vm | None = None
     #: Where the VM is when the operation is done; None for nowhere.
     destination: HostId | None = None
+    part: Part = Part()
     status: OperationStatus = OperationStatus.RUNNING
     #: Leg that runs now (or is being taken back).
     leg: int = 0
@@ -487,6 +502,15 @@ class HistoryRecord(Value):
     #: Those of the VM, for accounting.
     owner: str = ""
     group: str = ""
+    vm_name: str = ""
+    cpu_cores: float = 0.0
+    vcpus: int = 0
+    memory_mib: int = 0
+    disks_mib: int = 0
+    #: What an hour costs: of a core, of a MiB of memory and of a MiB of disk.
+    cpu_cost: float = 0.0
+    memory_cost: float = 0.0
+    disk_cost: float = 0.0
 
     @property
     def history_id(self) -> str:
@@ -511,6 +535,11 @@ class VmRecord(Value):
     resched: bool = False
     snapshots: tuple[VmSnapshot, ...] = ()
     disk_snapshots: tuple[DiskSnapshot, ...] = ()
+    #: ``{disk: 2, nic: 0, snapshot: 1, disk.0: 3}``: the highest number of a kind, and of a disk's snapshots, that there
+    #: ever was; those that never went have none here.
+    last_numbers: dict[str, int] = {}
+    #: True where the context disk is to be made anew at the next boot.
+    context_changed: bool = False
     scheduled: tuple[ScheduledAction, ...] = ()
     #: As the user wrote it.
     template: str = ""

@@ -330,7 +330,7 @@ def test_a_cold_migration_saves_seals_carries_restores_and_cleans_up():
     first = planner.migrate(vm, a_host(1), target)
     whole = after(first, vm, target, VmState.RUNNING, result=sealed_result(SEALED_DISK, CHECKPOINT))
 
-    save = (1, ["0 SAVE simulated save memory to checkpoint", "1 EPILOG agent seal all files"])
+    save = (1, ["0 SAVE simulated save memory to checkpoint", "1 MIGRATE agent seal all files"])
     assert script(first) == [save]
     assert script(whole) == [
         save,
@@ -359,7 +359,7 @@ def test_a_migration_at_rest_carries_the_files_and_starts_nothing(state, left):
     whole = after(planner.migrate(vm, a_host(1), target), vm, target, state, result=sealed_result(SEALED_DISK))
 
     assert script(whole) == [
-        (1, ["0 EPILOG agent seal all files"]),
+        (1, ["0 MIGRATE agent seal all files"]),
         (2, ["1 MIGRATE agent mv disk.0 sha256:dddddddddddd from tcp://h1:1"]),
         (1, left),
     ]
@@ -571,7 +571,7 @@ def test_hosts_of_a_plan_are_named_once_in_order():
 
 def test_every_kind_of_disk_is_made_by_its_verb():
     disk = the_vm().spec.disks[0]
-    made = {kind: type(planner._make_disk(replace(disk, kind=kind), VmState.PROLOG)).__name__ for kind in DiskKind}
+    made = {kind: type(planner.make_disk(replace(disk, kind=kind), VmState.PROLOG)).__name__ for kind in DiskKind}
 
     assert made == {
         DiskKind.IMAGE: Clone.__name__,

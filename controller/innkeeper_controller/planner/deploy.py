@@ -1,0 +1,114 @@
+"""Compiles deployments: images fetched, disks made, the guest started; and the way back of a VM that was at rest."""
+
+from collections.abc import Iterable
+
+from innkeeper_controller.planner.drafts import (
+    AGENT,
+    CannotPlanError,
+    Draft,
+    by_hypervisor,
+    by_transfer,
+    context,
+    context_again,
+    images_of,
+    leave,
+    shares_storage,
+)
+from innkeeper_controller.records import Host, Plan, VmRecord
+from innkeeper_plugins.steps import Clone, Deploy, Fetch, Ln, MkImage, MkSwap, Mv, Restore, Step
+from innkeeper_plugins.vocabulary import Disk, DiskKind, Holder, SealedFile, Vm, VmState
+
+
+def deploy(vm: VmRecord, host: Host, old_host: Host | None, holders: dict[str, tuple[Holder, ...]]) -> Plan:
+    """Compile the first deployment, or the way back of a VM that is stopped or undeployed.
+
+    Args:
+        vm: The VM, its spec as the host shall build it.
+        host: Where it goes.
+        old_host: Where its sealed files lie; None where it has none.
+        holders: ``{digest: who can serve it}`` for images and sealed files.
+
+    Raises:
+        CannotPlanError: an image or a file is out of reach.
+    """
+    spec = vm.spec
+    draft = Draft(spec)
+    if old_host is None:
+        steps = fetches(spec, host, holders, VmState.PROLOG)
+        steps += [make_disk(disk, VmState.PROLOG) for disk in spec.disks]
+        steps += context(spec, VmState.PROLOG)
+        steps.append(Deploy(**by_hypervisor(spec, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
+        draft.leg(host, steps)
+        return draft.plan
+    moves = old_host.host_id != host.host_id and not shares_storage(spec, host, old_host)
+    steps = []
+    if moves:
+        steps = fetches(spec, host, holders, VmState.PROLOG) + brought(vm.sealed, holders, VmState.PROLOG)
+    start = Restore if vm.saved else Deploy
+    steps += [] if vm.saved else context_again(vm, VmState.BOOT)
+    steps.append(start(**by_hypervisor(spec, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
+    draft.leg(host, steps)
+    if moves:
+        draft.leg(old_host, leave(spec, VmState.BOOT))
+    return draft.plan
+
+
+def fetches(vm: Vm, host: Host, holders: dict[str, tuple[Holder, ...]], phase: VmState) -> list[Step]:
+    """Return a step for each image that the host does not hold yet.
+
+    Raises:
+        CannotPlanError: nobody who is there holds the image.
+    """
+    steps: list[Step] = []
+    for ref in images_of(vm):
+        if ref.sha256 in host.advertisement.images:
+            continue
+        sources = holders.get(ref.sha256, ())
+        if not sources:
+            raise CannotPlanError(
+                f"Image {ref.name} is on no connected host; connect a host that holds it (`inn image show {ref.name}`)."
+            )
+        steps.append(Fetch(step_id=0, phase=phase, driver=AGENT, image=ref, holders=sources))
+    return steps
+
+
+def make_disk(disk: Disk, phase: VmState) -> Step:
+    """Return what makes a new disk of its kind."""
+    if disk.kind is DiskKind.CDROM:
+        return Ln(**by_transfer(disk, phase))  # type: ignore[arg-type]  # fields common to all steps
+    if disk.kind is DiskKind.SWAP:
+        return MkSwap(**by_transfer(disk, phase))  # type: ignore[arg-type]  # the same
+    if disk.kind is DiskKind.VOLATILE:
+        return MkImage(**by_transfer(disk, phase))  # type: ignore[arg-type]  # the same
+    return Clone(**by_transfer(disk, phase))  # type: ignore[arg-type]  # the same
+
+
+def brought(sealed: Iterable[SealedFile], holders: dict[str, tuple[Holder, ...]], phase: VmState) -> list[Step]:
+    """Return what brings sealed files here.
+
+    Raises:
+        CannotPlanError: nobody who is there holds one of them.
+    """
+    steps: list[Step] = []
+    for file in sealed:
+        sources = holders.get(file.sha256, ())
+        if not sources:
+            raise CannotPlanError(f"File {file.name} of the VM lies on a host that is not connected; connect it again.")
+        steps.append(Mv(step_id=0, phase=phase, driver=AGENT, file=file, holders=sources))
+    return steps
+
+
+def holders_for(vm: Vm, target: Host, hosts: Iterable[Host]) -> dict[str, tuple[Holder, ...]]:
+    """Return who can serve the images that the target does not hold yet: ``{digest: holders}``."""
+    there = frozenset(target.advertisement.images)
+    missing = [ref.sha256 for ref in images_of(vm) if ref.sha256 not in there]
+    found: dict[str, list[Holder]] = {}
+    if not missing:
+        return {}
+    for host in hosts:
+        holder = host.advertisement.holder
+        if host.connected and holder is not None:
+            for digest in missing:
+                if digest in host.advertisement.images:
+                    found.setdefault(digest, []).append(holder)
+    return {digest: tuple(holders) for digest, holders in found.items()}
