@@ -113,9 +113,7 @@ def test_a_playbook_looks_after_images_and_hosts(play, one):
         module("one_image", name="base-2", persistent=False),
         module("one_image", name="base-2", state="renamed", new_name="base-3"),
         module("one_image", name="base-3", state="absent"),
-        module(
-            "one_image", name="empty", create=True, datastore_id=1, template='TYPE = "DATABLOCK"\nSIZE = 8\n'
-        ),
+        module("one_image", name="empty", create=True, datastore_id=1, template='TYPE = "DATABLOCK"\nSIZE = 8\n'),
         module("one_image", name="empty", state="absent"),
         module("one_image_info", register="all"),
         claim("all.images | length >= 1"),
