@@ -3,9 +3,13 @@
 It knows nothing of leases: whether an address is free is not decided here.
 """
 
+import hashlib
 import ipaddress
+import itertools
 import re
 from collections.abc import Sequence
+
+import msgspec
 
 from innkeeper_controller.records import AddressRange
 from innkeeper_plugins.errors import InnkeeperError
@@ -13,12 +17,20 @@ from innkeeper_plugins.vocabulary import Value
 
 #: First two octets of a MAC that is made from an IP: locally administered, unicast.
 MAC_PREFIX = 0x0200
+#: First two octets of a MAC that is made up for a range without IPv4 addresses.
+MADE_UP_MAC_PREFIX = 0x0201
 #: Addresses in one range, at most.
 MAX_RANGE_SIZE = 1 << 24
+#: Types of ranges whose addresses have an IPv4 part.
+WITH_IP4 = frozenset({"IP4", "IP4_6"})
+#: Types of ranges whose addresses have IPv6 parts.
+WITH_IP6 = frozenset({"IP6", "IP4_6"})
+TYPES = ("IP4", "IP6", "IP4_6", "ETHER")
 _MAC = re.compile(r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}", re.IGNORECASE | re.ASCII)
 _MULTICAST_BIT = 1 << 40
 _LAST_MAC = (1 << 48) - 1
 _LAST_IP = (1 << 32) - 1
+_LAST_64_BITS = (1 << 64) - 1
 _FIRST_HOST_IP = 1 << 24
 _FIRST_MULTICAST_IP = 0xE0000000
 
@@ -32,7 +44,7 @@ class RangeFault(Value):
 
     #: Index of the range, counted from 0.
     range_index: int
-    #: ``ip``, ``mac`` or ``size``.
+    #: ``ip``, ``mac``, ``size``, ``type``, ``global_prefix`` or ``ula_prefix``.
     field: str
     message: str
 
@@ -84,6 +96,42 @@ def mac_of(ip: str) -> str:
     return format_mac((MAC_PREFIX << 32) | parse_ip(ip))
 
 
+def parse_prefix(text: str) -> int:
+    """Return the upper 64 bits of an IPv6 prefix, ``2001:db8::`` or ``2001:db8::/64``.
+
+    Raises:
+        AddressError: it is none, or has bits beyond the 64th.
+    """
+    try:
+        number = int(ipaddress.IPv6Address(text.removesuffix("/64")))
+    except ValueError as error:
+        raise AddressError(f"{text!r} is no IPv6 prefix; one looks like 2001:db8::.") from error
+    if number & _LAST_64_BITS:
+        raise AddressError(f"{text!r} has more than 64 bits; a prefix looks like 2001:db8::.")
+    return number >> 64
+
+
+def ip6_of(prefix: str, mac: str) -> str:
+    """Return the IPv6 address that a card of that MAC gives itself below a prefix (EUI-64, RFC 4291); empty for none.
+
+    Raises:
+        AddressError: one of them is none.
+    """
+    if not prefix:
+        return ""
+    number = parse_mac(mac) ^ (0x02 << 40)
+    interface = (number >> 24) << 40 | 0xFFFE << 24 | number & 0xFFFFFF
+    return str(ipaddress.IPv6Address(parse_prefix(prefix) << 64 | interface))
+
+
+def _mac_in(prefix: int, ip6: int) -> int | None:
+    """Return the MAC that an IPv6 address below the prefix was made of; None where it was made otherwise."""
+    interface = ip6 & _LAST_64_BITS
+    if ip6 >> 64 != prefix or interface >> 24 & 0xFFFF != 0xFFFE:  # noqa: PLR2004 - the mark of EUI-64
+        return None
+    return ((interface >> 40) << 24 | interface & 0xFFFFFF) ^ (0x02 << 40)
+
+
 def address_at(address_range: AddressRange, offset: int) -> tuple[str, str]:
     """Return MAC and IP of the range's address number ``offset``; the IP is empty in a range of MACs only.
 
@@ -97,19 +145,49 @@ def address_at(address_range: AddressRange, offset: int) -> tuple[str, str]:
 
 
 def find(ranges: Sequence[AddressRange], *, ip: str = "", mac: str = "") -> tuple[int, int] | None:
-    """Return (range index, offset) of an IP, a MAC, or the one address that is both.
+    """Return (ar_id, offset) of an IPv4 or IPv6 address, a MAC, or the one address that is both.
 
     None where the ranges have no such address; a text that is no address is in no range.
     """
     try:
-        wanted_ip = parse_ip(ip) if ip else None
+        wanted_ip = ipaddress.ip_address(ip) if ip else None
         wanted_mac = parse_mac(mac) if mac else None
-    except AddressError:
+    except (ValueError, AddressError):
         return None
-    for index, each in enumerate(ranges):
+    for each in ranges:
         offsets = _offsets(each, wanted_ip, wanted_mac)
         if len(offsets) == 1 and 0 <= (offset := offsets.pop()) < each.size:
-            return index, offset
+            return each.ar_id, offset
+    return None
+
+
+def completed(wanted: AddressRange, others: Sequence[AddressRange], *, network_id: int, ar_id: int) -> AddressRange:
+    """Return the range as a network keeps it: numbered, of the type that it is, and with a MAC to count from.
+
+    Args:
+        wanted: A range without faults.
+        others: The network's other ranges; a MAC that is made up is none of theirs.
+        network_id: Of the network; the same range gets the same MAC again.
+        ar_id: The range's new number.
+    """
+    is_macs_only = wanted.type == "IP4" and not wanted.ip
+    numbered = msgspec.structs.replace(wanted, ar_id=ar_id, type="ETHER" if is_macs_only else wanted.type)
+    if numbered.ip or numbered.mac:
+        return numbered
+    for attempt in itertools.count():
+        word = f"network {network_id} range {ar_id} attempt {attempt}".encode()
+        low = int.from_bytes(hashlib.blake2s(word, digest_size=4).digest(), "big") & ~0xFFFF
+        made = msgspec.structs.replace(numbered, mac=format_mac(MADE_UP_MAC_PREFIX << 32 | low))
+        if all(overlap(each, made) is None for each in others):
+            return made
+    raise AssertionError
+
+
+def overlap(one: AddressRange, other: AddressRange) -> str | None:
+    """Return ``ip`` or ``mac`` where both ranges have some of the same, None where they have not."""
+    for field, starts in (("ip", _starts(one, other)), ("mac", _mac_starts(one, other))):
+        if starts and starts[0] < starts[1] + other.size and starts[1] < starts[0] + one.size:
+            return field
     return None
 
 
@@ -126,11 +204,15 @@ def _first_mac(address_range: AddressRange) -> int:
     return parse_mac(address_range.mac or mac_of(address_range.ip))
 
 
-def _offsets(each: AddressRange, ip: int | None, mac: int | None) -> set[int]:
+def _offsets(each: AddressRange, ip: ipaddress.IPv4Address | ipaddress.IPv6Address | None, mac: int | None) -> set[int]:
     """Return where the addresses lie in the range; two numbers where IP and MAC disagree."""
     offsets = set()
-    if ip is not None:
-        offsets.add(ip - parse_ip(each.ip) if each.ip else -1)
+    if isinstance(ip, ipaddress.IPv4Address):
+        offsets.add(int(ip) - parse_ip(each.ip) if each.ip else -1)
+    if isinstance(ip, ipaddress.IPv6Address):
+        prefixes = [parse_prefix(prefix) for prefix in (each.global_prefix, each.ula_prefix) if prefix]
+        found = next((made for prefix in prefixes if (made := _mac_in(prefix, int(ip))) is not None), None)
+        offsets.add(found - _first_mac(each) if found is not None else -1)
     if mac is not None:
         offsets.add(mac - _first_mac(each))
     return offsets
@@ -140,12 +222,31 @@ def _faults_of(index: int, each: AddressRange) -> list[RangeFault]:
     if not 1 <= each.size <= MAX_RANGE_SIZE:
         text = f"A range has 1 to {MAX_RANGE_SIZE} addresses, not {each.size}."
         return [RangeFault(range_index=index, field="size", message=text)]
-    if not each.ip and not each.mac:
-        return [
-            RangeFault(range_index=index, field="ip", message="A range needs its first IP, its first MAC, or both.")
-        ]
-    found = (("ip", _ip_fault(each) if each.ip else ""), ("mac", _mac_fault(each) if each.mac else ""))
+    if each.type not in TYPES:
+        text = f"{each.type[:40]!r} is no type of a range; use one of {', '.join(TYPES)}."
+        return [RangeFault(range_index=index, field="type", message=text)]
+    if not each.ip and each.type in WITH_IP4 and not (each.mac and each.type == "IP4"):
+        text = "A range needs its first IP, its first MAC, or both."
+        return [RangeFault(range_index=index, field="ip", message=text)]
+    found = (
+        ("ip", _ip_fault(each) if each.ip else ""),
+        ("mac", _mac_fault(each) if each.mac else ""),
+        ("global_prefix", _prefix_fault(each, each.global_prefix)),
+        ("ula_prefix", _prefix_fault(each, each.ula_prefix)),
+    )
     return [RangeFault(range_index=index, field=field, message=text) for field, text in found if text]
+
+
+def _prefix_fault(each: AddressRange, prefix: str) -> str:
+    if not prefix:
+        return ""
+    if each.type not in WITH_IP6:
+        return f"A range of type {each.type} has no IPv6 prefix; use TYPE = IP4_6 or IP6."
+    try:
+        first = parse_prefix(prefix) >> 56
+    except AddressError as error:
+        return str(error)
+    return f"{prefix} is multicast, which no card can have." if first == 0xFF else ""  # noqa: PLR2004 - RFC 4291
 
 
 def _ip_fault(each: AddressRange) -> str:
@@ -177,12 +278,18 @@ def _mac_fault(each: AddressRange) -> str:
 
 def _overlap(one: tuple[int, AddressRange], other: tuple[int, AddressRange]) -> RangeFault | None:
     (index, first), (other_index, second) = one, other
-    for field, starts in (("ip", _starts(first, second)), ("mac", (_first_mac(first), _first_mac(second)))):
-        if starts and starts[0] < starts[1] + second.size and starts[1] < starts[0] + first.size:
-            text = f"Range {other_index} has {field.upper()} addresses that range {index} has already."
-            return RangeFault(range_index=other_index, field=field, message=text)
-    return None
+    field = overlap(first, second)
+    if field is None:
+        return None
+    text = f"Range {other_index} has {field.upper()} addresses that range {index} has already."
+    return RangeFault(range_index=other_index, field=field, message=text)
 
 
 def _starts(first: AddressRange, second: AddressRange) -> tuple[int, int] | None:
     return (parse_ip(first.ip), parse_ip(second.ip)) if first.ip and second.ip else None
+
+
+def _mac_starts(first: AddressRange, second: AddressRange) -> tuple[int, int] | None:
+    """Return where both begin; None where one is to get a MAC yet."""
+    is_known = (first.mac or first.ip) and (second.mac or second.ip)
+    return (_first_mac(first), _first_mac(second)) if is_known else None

@@ -1,5 +1,6 @@
 import os
 
+import msgspec
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
@@ -8,10 +9,13 @@ from innkeeper_controller.addresses import (
     AddressError,
     RangeFault,
     address_at,
+    completed,
     find,
     format_ip,
     format_mac,
+    ip6_of,
     mac_of,
+    overlap,
     parse_ip,
     parse_mac,
     range_faults,
@@ -69,12 +73,12 @@ def test_a_number_outside_the_range_is_refused(offset):
 
 
 def test_an_address_is_found_by_ip_by_mac_and_by_both():
-    ranges = (LAN, CARDS, BOTH)
+    ranges = (LAN, msgspec.structs.replace(CARDS, ar_id=4), msgspec.structs.replace(BOTH, ar_id=7))
 
-    assert find(ranges, ip="10.0.0.4") == (2, 3)
-    assert find(ranges, mac="52:54:00:00:01:00") == (1, 2)
+    assert find(ranges, ip="10.0.0.4") == (7, 3)
+    assert find(ranges, mac="52:54:00:00:01:00") == (4, 2)
     assert find(ranges, mac="02:00:c0:a8:00:fa") == (0, 0)
-    assert find(ranges, ip="10.0.0.2", mac="52:54:00:aa:00:02") == (2, 1)
+    assert find(ranges, ip="10.0.0.2", mac="52:54:00:aa:00:02") == (7, 1)
 
 
 def test_an_ip_and_a_mac_that_do_not_belong_together_are_not_found():
@@ -180,4 +184,69 @@ def test_every_fault_of_every_range_is_told_at_once():
         (2, "ip"),
         (2, "mac"),
         (3, "mac"),
+    ]
+
+
+GLOBAL = "2001:db8::"
+IP6 = AddressRange(size=3, type="IP6", mac="02:00:00:00:00:ff", global_prefix=GLOBAL, ula_prefix="fd00::/64")
+
+
+@pytest.mark.parametrize(
+    ("mac", "prefix", "expected"),
+    [
+        ("02:00:c0:a8:00:01", GLOBAL, "2001:db8::c0ff:fea8:1"),
+        ("52:54:00:12:34:56", "fd00:0:0:1::", "fd00::1:5054:ff:fe12:3456"),
+        ("52:54:00:12:34:56", "", ""),
+    ],
+)
+def test_an_ip6_address_is_the_prefix_and_the_cards_own_number(mac, prefix, expected):
+    assert ip6_of(prefix, mac) == expected
+
+
+def test_an_ip6_address_is_found_by_either_prefix_and_by_no_other():
+    found = [find((IP6,), ip=ip6_of(prefix, "02:00:00:00:01:01")) for prefix in (GLOBAL, "fd00::", "fd01::")]
+
+    assert found == [(0, 2), (0, 2), None]
+    assert find((IP6,), ip=ip6_of(GLOBAL, "02:00:00:00:01:02")) is None
+    assert find((IP6,), ip="2001:db8::1") is None
+
+
+def test_a_range_without_ip_gets_a_mac_that_is_its_own_and_always_the_same():
+    wanted = AddressRange(size=1 << 24, type="ETHER")
+    made = completed(wanted, (), network_id=3, ar_id=5)
+
+    assert made == completed(wanted, (), network_id=3, ar_id=5)
+    assert (made.ar_id, made.mac[:5], range_faults((made,))) == (5, "02:01", ())
+    assert overlap(made, completed(wanted, (made,), network_id=3, ar_id=5)) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "mac"),
+    [
+        (AddressRange(size=1, ip="10.0.0.1"), "IP4", ""),
+        (AddressRange(size=1, mac="02:00:00:00:00:01"), "ETHER", "02:00:00:00:00:01"),
+        (AddressRange(size=1, type="IP4_6", ip="10.0.0.1"), "IP4_6", ""),
+    ],
+)
+def test_a_range_is_kept_as_what_it_is(wanted, kind, mac):
+    made = completed(wanted, (), network_id=0, ar_id=2)
+
+    assert (made.type, made.mac, made.ar_id) == (kind, mac, 2)
+
+
+def test_what_a_range_cannot_be_is_told():
+    ranges = (
+        AddressRange(size=1, type="IP7", ip="10.0.0.1"),
+        AddressRange(size=1, type="IP4_6"),
+        AddressRange(size=1, type="ETHER", global_prefix=GLOBAL),
+        AddressRange(size=1, type="IP6", global_prefix="ff02::"),
+        AddressRange(size=1, type="IP6", ula_prefix="x"),
+    )
+
+    assert [(each.range_index, each.field) for each in range_faults(ranges)] == [
+        (0, "type"),
+        (1, "ip"),
+        (2, "global_prefix"),
+        (3, "global_prefix"),
+        (4, "ula_prefix"),
     ]

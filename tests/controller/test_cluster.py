@@ -218,7 +218,7 @@ def test_an_ended_operation_is_let_go_once_its_image_has_a_newer_one_or_is_gone(
 
 
 def test_addresses_are_given_out_from_the_lowest_on_over_several_ranges():
-    network = a_network(ranges=(AddressRange(size=2, ip="10.0.0.1"), AddressRange(size=1, ip="10.0.9.1")))
+    network = a_network(ranges=(AddressRange(size=2, ip="10.0.0.1"), AddressRange(size=1, ar_id=1, ip="10.0.9.1")))
     reactor = a_reactor(network)
 
     assert free_addresses(reactor, network, 3) == [(0, 0), (0, 1), (1, 0)]
@@ -236,7 +236,7 @@ def test_an_address_that_was_given_back_is_the_next_only_if_it_is_the_lowest():
 
 def test_addresses_stay_lowest_first_whatever_is_taken_and_given_back():
     chance = random.Random(7)
-    network = a_network(ranges=(AddressRange(size=4, ip="10.0.0.1"), AddressRange(size=5, ip="10.0.9.1")))
+    network = a_network(ranges=(AddressRange(size=4, ip="10.0.0.1"), AddressRange(size=5, ar_id=1, ip="10.0.9.1")))
     every = [(0, offset) for offset in range(4)] + [(1, offset) for offset in range(5)]
     for _ in range(50):
         reactor = a_reactor(network)

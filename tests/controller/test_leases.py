@@ -62,7 +62,7 @@ def test_an_address_that_is_asked_for_is_given(wanted):
 
 
 def test_the_last_address_of_the_last_range_is_given_and_the_one_after_it_does_not_exist():
-    network = a_network(ranges=(AddressRange(size=1, ip="10.0.0.1"), AddressRange(size=2, ip="10.0.9.254")))
+    network = a_network(ranges=(AddressRange(size=1, ip="10.0.0.1"), AddressRange(size=2, ar_id=1, ip="10.0.9.254")))
     reactor = a_reactor(network)
 
     assert take(reactor, ip="10.0.9.255")[0] == "10.0.9.255"

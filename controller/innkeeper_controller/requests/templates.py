@@ -57,5 +57,48 @@ def _check_count(attributes: Sequence[Attribute]) -> None:
 
 
 def _range_attribute(wanted: AddressRange) -> Attribute:
-    pairs = {"IP": wanted.ip, "MAC": wanted.mac, "SIZE": str(wanted.size)}
+    pairs = {
+        **wanted.attributes,
+        "TYPE": wanted.type,
+        "IP": wanted.ip,
+        "MAC": wanted.mac,
+        "SIZE": str(wanted.size),
+        "GLOBAL_PREFIX": wanted.global_prefix,
+        "ULA_PREFIX": wanted.ula_prefix,
+    }
     return Attribute(name="AR", value=tuple(Pair(key=key, value=value) for key, value in pairs.items() if value))
+
+
+def ranges_from(text: str) -> tuple[AddressRange, ...]:
+    """Return the ranges that a text has: ``AR = [ IP = 10.0.0.1, SIZE = 5 ]``.
+
+    Raises:
+        RefusalError: ``bad_template``, or ``bad_request`` for none or too many.
+    """
+    try:
+        attributes = tuple(each for each in parse(text) if each.name == "AR")
+        _check_count(attributes)
+        ranges = network_template(attributes).ranges
+    except TemplateError as error:
+        refuse_mistakes(error.mistakes)
+        raise
+    if not ranges:
+        raise RefusalError("bad_request", "The template has no range; one reads like AR = [ IP = 10.0.0.1, SIZE = 5 ].")
+    return ranges
+
+
+def keys_from(text: str, vector: str = "") -> tuple[dict[str, str], ...]:
+    """Return the keys of all vectors of that name, as they are written; those of the text itself without a name.
+
+    Raises:
+        RefusalError: ``bad_template``.
+    """
+    try:
+        attributes = parse(text) if text else ()
+    except TemplateError as error:
+        refuse_mistakes(error.mistakes)
+        raise
+    if not vector:
+        return ({each.name: each.value for each in attributes if isinstance(each.value, str)},)
+    found = (each.value for each in attributes if each.name == vector and isinstance(each.value, tuple))
+    return tuple({pair.key: pair.value for pair in pairs} for pairs in found)

@@ -255,12 +255,23 @@ VM = (
     _unused("SCHED_MESSAGE", "Added by OpenNebula's scheduler."),
 )  # fmt: skip
 
+_PREFIX = {"pattern": r"[0-9A-Fa-f:]{2,39}(/64)?", "pattern_says": "an IPv6 prefix of 64 bits, like 2001:db8::"}
+
 AR = (
-    _choice("TYPE", "IPv4 addresses, or MACs only.", "ip4", "ether", default="ip4"),
+    _choice("TYPE", "IPv4 addresses, IPv6 addresses, both, or MACs only.", "IP4", "IP6", "IP4_6", "ETHER",
+            default="IP4"),
     _field(Kind.IP, "IP", "First address.", "192.168.0.10"),
     _field(Kind.MAC, "MAC", "First MAC.", "02:00:c0:a8:00:0a", default="02:00 and the octets of IP"),
     _integer("SIZE", "How many addresses.", "20", 1, 1 << 24, required=True),
-    *_unused_keys("AR_ID", "GLOBAL_PREFIX", "ULA_PREFIX", "IP6", "PREFIX_LENGTH", "NAME", "SHARED", "IPAM_MAD"),
+    _text("GLOBAL_PREFIX", "First 64 bits of global IPv6 addresses; the others are made of the MAC.", "2001:db8::",
+          **_PREFIX),
+    _text("ULA_PREFIX", "First 64 bits of unique local IPv6 addresses.", "fd00::", **_PREFIX),
+    *_unused_keys("AR_ID", "IP6", "PREFIX_LENGTH", "NAME", "SHARED", "IPAM_MAD"),
+)  # fmt: skip
+
+LEASES = (
+    _field(Kind.IP, "IP", "The address.", "192.168.0.5"),
+    _field(Kind.MAC, "MAC", "Its MAC.", "02:00:c0:a8:00:05", default="02:00 and the octets of IP"),
 )
 
 NETWORK = (
@@ -276,7 +287,14 @@ NETWORK = (
     _text("DNS", "Name servers, for the guests.", "192.168.0.1", pattern=r"[0-9A-Fa-f.: ,]{0,256}",
           pattern_says="IP addresses with blanks between them"),
     _text("DESCRIPTION", "A text for people.", use=Use.KEPT),
-    *_unused_keys("VN_MAD", "NETWORK_ADDRESS", "SECURITY_GROUPS", "FILTER_IP_SPOOFING", "FILTER_MAC_SPOOFING", "MTU",
+    _text("VN_MAD", "OpenNebula's name of how it reaches the wire.", "bridge", default="bridge", **_WORD),
+    _choice("TYPE", "How networks were described before OpenNebula 4; ranges are made of it.", "RANGED", "FIXED"),
+    _text("NETWORK_SIZE", "Addresses of a RANGED network: a number, or its class A, B or C.", "C",
+          pattern=r"[ABCabc]|[0-9]{1,8}", pattern_says="a number, or A, B or C"),
+    _text("NETWORK_ADDRESS", "Address of a RANGED network; its first machine has the next one.", "192.168.0.0",
+          pattern=r"[0-9.]{7,15}(/[0-9]{1,2})?", pattern_says="an IPv4 address, or one with a prefix length"),
+    _vector("LEASES", "One address of a FIXED network.", LEASES, "[ IP = 192.168.0.5 ]", repeats=True),
+    *_unused_keys("SECURITY_GROUPS", "FILTER_IP_SPOOFING", "FILTER_MAC_SPOOFING", "MTU",
                   "GUEST_MTU", "BRIDGE_TYPE", "METRIC", "METHOD", "AUTOMATIC_VLAN_ID", "SEARCH_DOMAIN", "GATEWAY6"),
 )  # fmt: skip
 

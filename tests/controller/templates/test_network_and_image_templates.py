@@ -34,7 +34,7 @@ def test_a_network_has_ranges_and_what_guests_are_told():
         ranges=(
             AddressRange(size=20, ip="192.168.0.10"),
             AddressRange(size=2, ip="192.168.1.10", mac="52:54:00:00:00:01"),
-            AddressRange(size=3, mac="52:54:01:00:00:01"),
+            AddressRange(size=3, type="ETHER", mac="52:54:01:00:00:01"),
         ),
         gateway="192.168.0.1",
         netmask="255.255.0.0",
@@ -42,8 +42,57 @@ def test_a_network_has_ranges_and_what_guests_are_told():
     )
 
 
-def test_a_network_template_has_the_fields_of_a_network_and_no_others():
-    assert set(NetworkTemplate.__struct_fields__) == set(Network.__struct_fields__) - {"network_id", "owner"}
+def test_a_network_template_has_fields_of_a_network_and_no_others():
+    given_by_us = {"network_id", "owner", "group", "mode", "lock", "clusters", "parent_id", "last_ar_id"}
+
+    assert set(NetworkTemplate.__struct_fields__) == set(Network.__struct_fields__) - given_by_us
+
+
+def test_a_range_has_the_addresses_of_its_type_and_keeps_what_is_not_ours():
+    text = """
+    VN_MAD = 802.1Q
+    MTU = 9000
+    OWNER = me
+    AR = [ TYPE = IP6, SIZE = 2, GLOBAL_PREFIX = "2001:db8::", ULA_PREFIX = "fd00::", SECURITY_GROUPS = "0" ]
+    AR = [ TYPE = IP4_6, IP = 10.0.0.1, SIZE = 3, GLOBAL_PREFIX = "2001:db8::/64", AR_ID = 7, USED_LEASES = 4 ]
+    AR = [ TYPE = ETHER, IP = 10.0.0.1, SIZE = 1 ]
+    """
+    template = network_template(parse(text))
+
+    assert template.ranges == (
+        AddressRange(
+            size=2,
+            type="IP6",
+            global_prefix="2001:db8::",
+            ula_prefix="fd00::",
+            attributes={"SECURITY_GROUPS": "0"},
+        ),
+        AddressRange(size=3, type="IP4_6", ip="10.0.0.1", global_prefix="2001:db8::/64"),
+        AddressRange(size=1, type="ETHER"),
+    )
+    assert (template.vn_mad, template.attributes) == ("802.1Q", {"MTU": "9000", "OWNER": "me"})
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [
+        ("TYPE = RANGED NETWORK_ADDRESS = 192.168.0.0 NETWORK_SIZE = C", [(254, "192.168.0.1", "")]),
+        ("TYPE = RANGED NETWORK_ADDRESS = 192.168.0.0 NETWORK_SIZE = 20", [(20, "192.168.0.1", "")]),
+        ("TYPE = RANGED NETWORK_ADDRESS = 10.0.0.0 NETWORK_SIZE = b", [(65534, "10.0.0.1", "")]),
+        ("NETWORK_ADDRESS = 10.0.0.0/28", [(14, "10.0.0.1", "")]),
+        (
+            (
+                "TYPE = FIXED LEASES = [ IP = 10.0.0.4 ] LEASES = [ IP = 10.0.0.5, MAC = 02:00:0a:00:00:05 ] "
+                "LEASES = [ IP = 10.0.0.9, MAC = 50:20:20:20:20:20 ]"
+            ),
+            [(2, "10.0.0.4", ""), (1, "10.0.0.9", "50:20:20:20:20:20")],
+        ),
+    ],
+)
+def test_networks_of_old_become_ranges(text, ranges):
+    expected = tuple(AddressRange(size=size, ip=ip, mac=mac) for size, ip, mac in ranges)
+
+    assert network_template(parse(text)).ranges == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +104,19 @@ def test_a_network_template_has_the_fields_of_a_network_and_no_others():
             "AR = [ IP = 10.0.0.1, SIZE = 9 ]\nAR = [ IP = 10.0.0.9, SIZE = 1 ]",
             "line 2, column 13: Range 1 has IP addresses that range 0 has already.",
         ),
-        ("AR = [ TYPE = IP6, SIZE = 1 ]", "line 1, column 15: TYPE has to be one of ip4, ether, not 'IP6'."),
+        (
+            "AR = [ TYPE = IP5, SIZE = 1 ]",
+            "line 1, column 15: TYPE has to be one of IP4, IP6, IP4_6, ETHER, not 'IP5'.",
+        ),
+        (
+            'AR = [ IP = 10.0.0.1, SIZE = 1, ULA_PREFIX = "fd00::" ]',
+            "line 1, column 47: A range of type IP4 has no IPv6 prefix; use TYPE = IP4_6 or IP6.",
+        ),
+        (
+            'AR = [ TYPE = IP6, SIZE = 1, ULA_PREFIX = "fd00::1" ]',
+            "line 1, column 44: 'fd00::1' has more than 64 bits; a prefix looks like 2001:db8::.",
+        ),
+        ("LEASES = [ IP = 10.0.0.4 ] LEASES = [ IP = 10.0.0.4 ]", "Range 1 has IP addresses that range 0 has already."),
         ("VLAN_ID = 4095", "line 1, column 11: VLAN_ID has to be 1 to 4094, not 4095."),
         ("BRIDGE = a_bridge_with_a_long_name", "line 1, column 10: BRIDGE has to be up to 15 letters"),
         ("BRIDG = br0", "line 1, column 1: BRIDG is no attribute of a network. Did you mean BRIDGE?"),
@@ -67,12 +128,10 @@ def test_a_mistake_in_a_network_is_told_with_its_place(text, expected):
 
 
 def test_what_may_surprise_in_a_network_is_remarked_on():
-    text = "VN_MAD = bridge\nOWNER = me\nAR = [ IP = 10.0.0.1, SIZE = 9, AR_ID = 1 ]\nGATEWAY = 10.0.0.1"
+    text = "MTU = 9000\nOWNER = me\nAR = [ IP = 10.0.0.1, SIZE = 9, AR_ID = 1 ]\nGATEWAY = 10.0.0.1"
 
     assert [sentence(each) for each in network_remarks(parse(text))] == [
-        "line 1, column 1: VN_MAD has no effect yet.",
-        "line 2, column 1: OWNER is no attribute of a network and is not kept.",
-        "line 3, column 33: AR_ID in AR has no effect yet.",
+        "line 1, column 1: MTU has no effect yet.",
         (
             "line 4, column 11: 10.0.0.1 is in a range, so a VM may be given it; "
             "hold it: inn network hold NETWORK 10.0.0.1."
