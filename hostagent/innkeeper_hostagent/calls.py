@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from innkeeper_plugins import steps
+from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.protocols import HypervisorDriver, Place, TransferDriver
 from innkeeper_plugins.vocabulary import Vm
 
@@ -26,9 +27,13 @@ TRANSFER: dict[type[steps.StepBase], TransferCall] = {
     steps.Delete: lambda d, place, vm, s: d.delete(place, vm, None if s.disk_id is None else vm.disk(s.disk_id)),
     steps.Premigrate: lambda d, place, vm, _: d.premigrate(place, vm),
     steps.Postmigrate: lambda d, place, vm, _: d.postmigrate(place, vm),
+    steps.ResizeDisk: lambda d, place, vm, s: d.resize(place, vm, vm.disk(s.disk_id), s.size_bytes),
+    steps.DiskSnapshotCreate: lambda d, place, vm, s: d.snapshot_create(place, vm, vm.disk(s.disk_id), s.snapshot_id),
+    steps.DiskSnapshotRevert: lambda d, place, vm, s: d.snapshot_revert(place, vm, vm.disk(s.disk_id), s.snapshot_id),
+    steps.DiskSnapshotDelete: lambda d, place, vm, s: d.snapshot_delete(place, vm, vm.disk(s.disk_id), s.snapshot_id),
 }
 
-#: What a call returns is the guest's name at the hypervisor, where it is not None.
+#: What a call returns is the guest's name at the hypervisor, or the snapshot's, where it is not None.
 HYPERVISOR: dict[type[steps.StepBase], HypervisorCall] = {
     steps.Deploy: lambda d, place, vm, _: d.deploy(place, vm),
     steps.Shutdown: lambda d, place, vm, s: d.shutdown(place, vm, grace_s=s.grace_s, force=s.force),
@@ -40,4 +45,65 @@ HYPERVISOR: dict[type[steps.StepBase], HypervisorCall] = {
     ),
     steps.Reboot: lambda d, place, vm, _: d.reboot(place, vm),
     steps.Reset: lambda d, place, vm, _: d.reset(place, vm),
+    steps.AttachDisk: lambda d, place, vm, s: d.attach_disk(place, vm, vm.disk(s.disk_id)),
+    steps.DetachDisk: lambda d, place, vm, s: d.detach_disk(place, vm, vm.disk(s.disk_id)),
+    steps.AttachNic: lambda d, place, vm, s: d.attach_nic(place, vm, vm.nic(s.nic_id)),
+    steps.DetachNic: lambda d, place, vm, s: d.detach_nic(place, vm, vm.nic(s.nic_id)),
+    steps.SnapshotCreate: lambda d, place, vm, s: d.snapshot_create(place, vm, s.snapshot_id, s.name),
+    steps.SnapshotRevert: lambda d, place, vm, s: d.snapshot_revert(place, vm, s.snapshot_id, s.hypervisor_id),
+    steps.SnapshotDelete: lambda d, place, vm, s: d.snapshot_delete(place, vm, s.snapshot_id, s.hypervisor_id),
+    steps.GrowDisk: lambda d, place, vm, s: d.grow_disk(place, vm, vm.disk(s.disk_id), s.size_bytes),
+    steps.Resize: lambda d, place, vm, s: d.resize(place, vm, s.vcpus, s.memory_mib),
 }
+
+#: Under which name a result says what a call returned; every other is ``deploy_id``.
+RESULT_NAMES: dict[type[steps.StepBase], str] = {steps.SnapshotCreate: "hypervisor_id"}
+
+#: The ability that a driver has to declare before it is asked for the step.
+ABILITIES: dict[type[steps.StepBase], str] = {
+    steps.DiskSnapshotCreate: "snapshot",
+    steps.DiskSnapshotRevert: "snapshot",
+    steps.DiskSnapshotDelete: "snapshot",
+    steps.AttachDisk: "hotplug",
+    steps.DetachDisk: "hotplug",
+    steps.AttachNic: "hotplug",
+    steps.DetachNic: "hotplug",
+    steps.SnapshotCreate: "snapshot",
+    steps.SnapshotRevert: "snapshot",
+    steps.SnapshotDelete: "snapshot",
+    steps.GrowDisk: "resize",
+    steps.Resize: "resize",
+}
+
+
+def transfer(driver: TransferDriver, place: Place, vm: Vm, step: steps.StepBase) -> Result:
+    """Carry a step of a transfer driver out and return what it found out.
+
+    Raises:
+        DriverError: ``refused``: the driver does not declare the ability; or as the verb says.
+    """
+    _check_ability(driver, step)
+    TRANSFER[type(step)](driver, place, vm, step)
+    return {}
+
+
+def hypervisor(driver: HypervisorDriver, place: Place, vm: Vm, step: steps.StepBase) -> Result:
+    """Carry a step of a hypervisor driver out and return what it found out.
+
+    Raises:
+        DriverError: ``refused``: the driver does not declare the ability; or as the verb says.
+    """
+    _check_ability(driver, step)
+    returned = HYPERVISOR[type(step)](driver, place, vm, step)
+    return {} if returned is None else {RESULT_NAMES.get(type(step), "deploy_id"): returned}
+
+
+def _check_ability(driver: TransferDriver | HypervisorDriver, step: steps.StepBase) -> None:
+    ability = ABILITIES.get(type(step))
+    if ability is not None and ability not in driver.capabilities:
+        verb = steps.verb_of(step).name
+        raise DriverError(
+            f"the driver {driver.name} of this host does not declare the ability {ability}, which {verb} takes; "
+            "power the VM off and try again, or use a host whose driver has it",
+            code="refused",
+        )

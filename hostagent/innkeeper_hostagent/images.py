@@ -19,10 +19,10 @@ from innkeeper_hostagent.caches import Caches
 from innkeeper_hostagent.downloads import Terms
 from innkeeper_hostagent.fetching import Fetcher
 from innkeeper_plugins.errors import DriverError
-from innkeeper_plugins.images import ImageFacts, inspect
-from innkeeper_plugins.steps import DropImage, Fetch, ImportImage
+from innkeeper_plugins.images import VIRTUAL_SIZE_LIMIT_BYTES, ImageFacts, inspect
+from innkeeper_plugins.steps import DropImage, Fetch, ImportImage, SaveImage
 from innkeeper_plugins.transfer.whole_file import told_as_driver_errors
-from innkeeper_plugins.vocabulary import Digest, DiskFormat
+from innkeeper_plugins.vocabulary import Digest, Disk, DiskFormat
 
 #: How often a fetch that waits for another one of the same image looks whether it has been cancelled.
 _WAIT_S: Final = 0.2
@@ -76,8 +76,25 @@ class ImageSteps:
                 facts = self.examine(partial, _declared_format(step))
                 return self._settle(cache, partial, digest, facts)
         finally:
-            for path in partial.parent.glob(f"{partial.name}*"):
-                path.unlink(missing_ok=True)
+            _remove_partial(partial)
+
+    def save_image(
+        self, step: SaveImage, disk: Disk, copy: Callable[[Path], None], act: Act
+    ) -> dict[str, str | int | float]:
+        """Take what ``copy`` makes of the disk in as an image, at home here for good; return what it is.
+
+        Raises:
+            DriverError: it could not be copied, is not what an image may be, or does not fit; nothing of it is left.
+        """
+        cache = self.caches.of(step.datastore or disk.datastore)
+        partial = cache.partial_path(f"save-{step.image_id}")
+        try:
+            with told_as_driver_errors(partial):
+                copy(partial)
+                facts = self.examine(partial, disk.format)
+                return self._settle(cache, partial, _digest_of(partial, act), facts)
+        finally:
+            _remove_partial(partial)
 
     def drop(self, step: DropImage) -> None:
         """Delete the image wherever this host has it.
@@ -95,6 +112,8 @@ class ImageSteps:
                 raise DriverError("an upload has to say its digest and its length", code="refused")
             self.fetcher.fetch(Digest(step.sha256), step.size_bytes, step.holders, partial, act)
             return Digest(step.sha256)
+        if not step.url and not step.path:
+            return _write_sparse(partial, _nothing(step.size_bytes or 0, act), step.size_bytes or 0)
         return _write_sparse(partial, self._chunks(step, act), self.terms.max_bytes)
 
     def _chunks(self, step: ImportImage, act: Act) -> Iterator[bytes]:
@@ -143,6 +162,35 @@ class ImageSteps:
             with self._changed:
                 self._under_way.discard(digest)
                 self._changed.notify_all()
+
+
+def _remove_partial(partial: Path) -> None:
+    # With what a driver or a fetch keeps beside it; the name of another image may begin with this one's.
+    for path in (partial, *partial.parent.glob(f"{partial.name}.*")):
+        path.unlink(missing_ok=True)
+
+
+def _nothing(size_bytes: int, act: Act) -> Iterator[bytes]:
+    """Return the content of an empty disk, piece by piece."""
+    if not 0 < size_bytes <= VIRTUAL_SIZE_LIMIT_BYTES:
+        raise DriverError(
+            f"an empty image has from 1 to {VIRTUAL_SIZE_LIMIT_BYTES} bytes, and not {size_bytes}", code="refused"
+        )
+    for done_bytes in range(0, size_bytes, len(_ZEROS)):
+        act.progress(done_bytes, size_bytes)
+        yield _ZEROS[: size_bytes - done_bytes]
+
+
+def _digest_of(path: Path, act: Act) -> Digest:
+    size_bytes = path.stat().st_size
+    hasher = hashlib.sha256()
+    done_bytes = 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(len(_ZEROS)):
+            hasher.update(chunk)
+            done_bytes += len(chunk)
+            act.progress(done_bytes, size_bytes)
+    return Digest(hasher.hexdigest())
 
 
 def _write_sparse(path: Path, stream: Iterator[bytes], max_bytes: int) -> Digest:

@@ -7,14 +7,17 @@ import msgspec
 
 from innkeeper_hostagent.protocol.messages import CarryOut, Disown
 from innkeeper_plugins.steps import (
+    AttachNic,
     Cancel,
     Delete,
+    DetachNic,
     DropImage,
     Family,
     Fetch,
     ImportImage,
     Mv,
     Postmigrate,
+    SaveImage,
     Seal,
     Step,
     verb_of,
@@ -77,7 +80,11 @@ def _flaw_of_vm(request: CarryOut) -> str:
         return "the VM is not the subject"
     disks = {disk.disk_id for disk in request.vm.disks}
     named = {disk_id for step in request.steps if (disk_id := _disk_of(step)) is not None}
-    return "" if named <= disks else "a step names a disk that the VM does not have"
+    if not named <= disks:
+        return "a step names a disk that the VM does not have"
+    nics = {nic.nic_id for nic in request.vm.nics}
+    plugged = {step.nic_id for step in request.steps if isinstance(step, AttachNic | DetachNic)}
+    return "" if plugged <= nics else "a step names a network card that the VM does not have"
 
 
 def lacks_driver(request: CarryOut, names: frozenset[tuple[DriverKind, str]]) -> bool:
@@ -152,4 +159,4 @@ def _disk_of(step: Step) -> int | None:
 
 
 def _needs_vm(step: Step) -> bool:
-    return verb_of(step).family is not Family.AGENT or isinstance(step, Mv | Seal)
+    return verb_of(step).family is not Family.AGENT or isinstance(step, Mv | Seal | SaveImage)

@@ -10,7 +10,7 @@ from innkeeper_hostagent.images import ImageSteps
 from innkeeper_hostagent.protocol.bulk import beside_of
 from innkeeper_hostagent.sealing import Seals, to_result
 from innkeeper_plugins.protocols import Place
-from innkeeper_plugins.steps import DropImage, Fetch, ImportImage, Mv, Seal
+from innkeeper_plugins.steps import DropImage, Fetch, ImportImage, Mv, SaveImage, Seal
 from innkeeper_plugins.vocabulary import Vm
 
 _DISK_FILE = "disk."
@@ -41,6 +41,8 @@ class OwnSteps:
             assert vm is not None, "the executor refuses steps without their VM"
             if isinstance(step, Seal):
                 return {"files": self._seal(vm, place, act)}
+            if isinstance(step, SaveImage):
+                return self._save_image(step, vm, place, act)
             assert isinstance(step, Mv), f"{type(step).__name__} is no step of the agent's own"
             self._mv(step, vm, place, act)
         return {}
@@ -53,6 +55,16 @@ class OwnSteps:
             if not stat.exists or place.disk_path(vm, disk).exists():
                 disks.append(disk)
         return to_result(self.seals.seal(vm, disks, act.progress))
+
+    def _save_image(self, step: SaveImage, vm: Vm, place: Place, act: Act) -> Result:
+        disk = vm.disk(step.disk_id)
+        driver = self.drivers.transfer(disk.driver)
+        snapshot_id = None if step.snapshot_id < 0 else step.snapshot_id
+
+        def copy(destination: Path) -> None:
+            driver.cpds(place, vm, disk, destination, snapshot_id)
+
+        return self.images.save_image(step, disk, copy, act)
 
     def _mv(self, step: Mv, vm: Vm, place: Place, act: Act) -> None:
         name = step.file.name

@@ -43,11 +43,23 @@ _TRANSFERS: Final = frozenset(
         steps.Mv,
         steps.Premigrate,
         steps.ImportImage,
+        steps.SaveImage,
     }
 )
 _BOOTS: Final = frozenset({steps.Deploy, steps.Restore})
 #: Steps after which a sealed file is no longer what it was.
-_CHANGING: Final = frozenset({steps.Deploy, steps.Restore, steps.Delete, steps.Postmigrate})
+_CHANGING: Final = frozenset(
+    {
+        steps.Deploy,
+        steps.Restore,
+        steps.Delete,
+        steps.Postmigrate,
+        steps.ResizeDisk,
+        steps.DiskSnapshotCreate,
+        steps.DiskSnapshotRevert,
+        steps.DiskSnapshotDelete,
+    }
+)
 
 
 #: Told of a step's end, and of a long step's progress (done and total bytes), in the step's thread.
@@ -205,10 +217,8 @@ class Performer:
             return self._equipment.own.carry_out(act, place)
         assert vm is not None, "the executor refuses steps without their VM"
         if family is Family.TRANSFER:
-            calls.TRANSFER[type(step)](self._equipment.drivers.transfer(step.driver), place, vm, step)
-            return {}
-        deploy_id = calls.HYPERVISOR[type(step)](self._equipment.drivers.hypervisor(step.driver), place, vm, step)
-        return {} if deploy_id is None else {"deploy_id": deploy_id}
+            return calls.transfer(self._equipment.drivers.transfer(step.driver), place, vm, step)
+        return calls.hypervisor(self._equipment.drivers.hypervisor(step.driver), place, vm, step)
 
     def _leave_script(self, request: CarryOut) -> None:
         assert request.vm is not None

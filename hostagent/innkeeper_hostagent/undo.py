@@ -5,7 +5,19 @@ It runs nothing and knows no driver.
 
 from collections.abc import Iterable, Sequence
 
-from innkeeper_plugins.steps import Clone, Delete, Ln, MkImage, MkSwap, Mv, Premigrate, Step, undo_of
+from innkeeper_plugins.steps import (
+    AttachDisk,
+    AttachNic,
+    Clone,
+    Delete,
+    Ln,
+    MkImage,
+    MkSwap,
+    Mv,
+    Premigrate,
+    Step,
+    undo_of,
+)
 from innkeeper_plugins.vocabulary import Vm
 
 _DISK_FILE = "disk."
@@ -31,7 +43,7 @@ def undo_steps(ran: Sequence[Step], leg: Sequence[Step], vm: Vm | None) -> list[
     return singles + list(sweeps.values())
 
 
-def spares_shared(undo: Step, leg: Iterable[Step], vm: Vm | None) -> bool:
+def spares_shared(undo: Step, leg: Sequence[Step], vm: Vm | None) -> bool:
     """Whether taking back may not touch what other hosts see as well: the VM may still live there by it."""
     return _deletes_all(undo) and not _made_every_disk(leg, vm)
 
@@ -44,7 +56,10 @@ def _deletes_all(step: Step) -> bool:
     return isinstance(step, Delete) and step.disk_id is None
 
 
-def _made_every_disk(leg: Iterable[Step], vm: Vm | None) -> bool:
+def _made_every_disk(leg: Sequence[Step], vm: Vm | None) -> bool:
+    # A guest that something is plugged into has been there before the leg, also where it had no disk.
+    if any(isinstance(step, AttachDisk | AttachNic) for step in leg):
+        return False
     made = {disk_id for step in leg if (disk_id := _made_disk(step)) is not None}
     return vm is not None and made.issuperset(disk.disk_id for disk in vm.disks)
 

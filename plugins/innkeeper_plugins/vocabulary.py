@@ -260,6 +260,17 @@ class Vm(Value):
                 return disk
         raise KeyError(disk_id)
 
+    def nic(self, nic_id: int) -> Nic:
+        """Return the network card with that id.
+
+        Raises:
+            KeyError: the VM has no such card.
+        """
+        for nic in self.nics:
+            if nic.nic_id == nic_id:
+                return nic
+        raise KeyError(nic_id)
+
 
 class Holder(Value):
     """Somebody who can serve bytes by digest: an agent, or the controller for an upload."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.protocols import DiskStat, Place, context_path
-from innkeeper_plugins.transfer import arrival, empty_disks, migration, qcow2_header, removal
+from innkeeper_plugins.transfer import arrival, empty_disks, migration, outbound, qcow2_header, removal
 from innkeeper_plugins.transfer.context_iso import context_iso
 from innkeeper_plugins.transfer.qemu_img import QemuImg, snapshot_name
 from innkeeper_plugins.transfer.whole_file import partial_path, sync, told_as_driver_errors, whole
@@ -113,6 +113,19 @@ class FileDriver:
                 grow(path, disk.format, size_bytes, qemu_img=self.qemu_img)
                 sync(path)
 
+    def cpds(self, place: Place, vm: Vm, disk: Disk, destination: Path, snapshot_id: int | None) -> None:
+        """Copy the disk, or a snapshot of it, as a file that needs no other; see ``TransferDriver``."""
+        snapshot = ""
+        if not self.stat(place, vm, disk).exists:
+            raise DriverError(f"disk {disk.disk_id} of VM {vm.vm_id} is not here", code="refused")
+        if snapshot_id is not None:
+            self._expect_snapshot(place, vm, disk, snapshot_id)
+            snapshot = snapshot_name(snapshot_id)
+        place.progress(0, disk.size_bytes)
+        with whole(destination) as partial:
+            growing = watched(place, partial, disk.size_bytes)
+            outbound.copy_out(place, vm, disk, partial, snapshot=snapshot, qemu_img=self.qemu_img, cancelled=growing)
+
     def premigrate(self, place: Place, vm: Vm) -> None:
         """Make this driver's disks ready for the incoming guest."""
         for disk in vm.disks:
@@ -160,10 +173,11 @@ class FileDriver:
 
     def snapshot_revert(self, place: Place, vm: Vm, disk: Disk, snapshot_id: int) -> None:
         """Bring a snapshot's content back; the snapshot stays."""
-        path, there = self._snapshots(place, vm, disk)
-        if snapshot_name(snapshot_id) not in there:
-            raise DriverError(f"disk {disk.disk_id} of VM {vm.vm_id} has no snapshot {snapshot_id}", code="refused")
+        path = self._expect_snapshot(place, vm, disk, snapshot_id)
         self.qemu_img.snapshot("-a", snapshot_name(snapshot_id), path)
+        # The disk has the size of the snapshot now, which may be older than its last growth.
+        if disk.size_bytes > self.stat(place, vm, disk).virtual_size_bytes:
+            self.resize(place, vm, disk, disk.size_bytes)
 
     def snapshot_delete(self, place: Place, vm: Vm, disk: Disk, snapshot_id: int) -> None:
         """Drop a snapshot; one that is not there is fine."""
@@ -186,6 +200,12 @@ class FileDriver:
             for file in (path, partial_path(path), empty_disks.plain_path(partial_path(path))):
                 removal.remove_file(file)
             removal.remove_if_empty(path.parent)
+
+    def _expect_snapshot(self, place: Place, vm: Vm, disk: Disk, snapshot_id: int) -> Path:
+        path, there = self._snapshots(place, vm, disk)
+        if snapshot_name(snapshot_id) not in there:
+            raise DriverError(f"disk {disk.disk_id} of VM {vm.vm_id} has no snapshot {snapshot_id}", code="refused")
+        return path
 
     def _snapshots(self, place: Place, vm: Vm, disk: Disk) -> tuple[Path, frozenset[str]]:
         if "snapshot" not in self.capabilities:

@@ -20,6 +20,8 @@ from innkeeper_plugins.transfer.whole_file import partial_path, told_as_driver_e
 from innkeeper_plugins.vocabulary import Disk, SealedFile, Vm
 
 NAME = "simulated"
+#: Length of the file that stands for a disk's content, bytes: no disk is shorter.
+CONTENT_BYTES = 512
 VERBS = (
     "clone",
     "ln",
@@ -29,6 +31,7 @@ VERBS = (
     "context",
     "delete",
     "resize",
+    "cpds",
     "premigrate",
     "postmigrate",
     "stat",
@@ -130,6 +133,16 @@ class SimulatedDriver:
                 f"disk {disk.disk_id} has {marker.size_bytes} bytes and never becomes smaller", code="refused"
             )
         self._markers.put(place, vm, disk, msgspec.structs.replace(marker, size_bytes=size_bytes))
+
+    def cpds(self, place: Place, vm: Vm, disk: Disk, destination: Path, snapshot_id: int | None) -> None:
+        """Write a small file that stands for the disk's content."""
+        marker = self._marker(place, vm, disk)
+        if snapshot_id is not None and snapshot_id not in marker.snapshot_ids:
+            raise DriverError(f"disk {disk.disk_id} of VM {vm.vm_id} has no snapshot {snapshot_id}", code="refused")
+        content = f"simulated disk.{disk.disk_id} of {vm.uuid}, snapshot {snapshot_id}, {marker.size_bytes} bytes"
+        if self._misbehaviour.meet("cpds", place.progress):
+            with told_as_driver_errors(destination):
+                write(destination, content.ljust(CONTENT_BYTES).encode())
 
     def premigrate(self, place: Place, vm: Vm) -> None:
         """Mark this driver's disks as made."""
