@@ -1,0 +1,55 @@
+"""A VM's TEMPLATE, which is what we understand of what its user wrote, and its USER_TEMPLATE, which is the rest."""
+
+from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.opennebula.documents import vm_devices as devices
+from innkeeper_controller.opennebula.documents.markup import attributes, element, number, optional
+from innkeeper_controller.records import VmRecord
+from innkeeper_plugins.vocabulary import Vm
+
+
+def template(cluster: Cluster, record: VmRecord) -> str:
+    """Return TEMPLATE, in the schema's order."""
+    spec = record.spec
+    video = element("TYPE", spec.video) if spec.video else ""
+    return (
+        f"<TEMPLATE>{_automatic(cluster, spec)}{devices.context(spec)}<CPU>{number(spec.cpu_cores)}</CPU>"
+        f"{''.join(devices.disk(cluster, each) for each in spec.disks)}{devices.features(spec)}"
+        f"{devices.graphics(spec)}{f'<VIDEO>{video}</VIDEO>' if video else ''}"
+        f"{devices.pointer(spec)}<MEMORY>{spec.memory_mib}</MEMORY>"
+        f"{''.join(devices.nic(cluster, each) for each in spec.nics)}{devices.boot(spec)}{devices.raw(spec)}"
+        f"{''.join(devices.snapshot(each) for each in record.snapshots)}{optional('TEMPLATE_ID', record.template_id)}"
+        f"{element('TM_MAD_SYSTEM', spec.driver)}{devices.topology(spec)}<VCPU>{spec.vcpus}</VCPU>"
+        f"<VMID>{record.vm_id}</VMID>{''.join(devices.scheduled(record.vm_id, each) for each in record.scheduled)}"
+        "</TEMPLATE>"
+    )
+
+
+def template_in_pool(cluster: Cluster, record: VmRecord) -> str:
+    """Return the part of TEMPLATE that lists have."""
+    spec = record.spec
+    return (
+        f"<TEMPLATE><CPU>{number(spec.cpu_cores)}</CPU><MEMORY>{spec.memory_mib}</MEMORY><VCPU>{spec.vcpus}</VCPU>"
+        f"{''.join(devices.disk(cluster, each) for each in spec.disks)}"
+        f"{''.join(devices.nic(cluster, each) for each in spec.nics)}{devices.graphics(spec)}</TEMPLATE>"
+    )
+
+
+def user_template(record: VmRecord) -> str:
+    """Return USER_TEMPLATE: what the user noted, what the VM asks of hosts, and why it failed."""
+    noted = dict(record.attributes)
+    ours = {"SCHED_REQUIREMENTS": record.requirements, "SCHED_RANK": record.rank, "ERROR": record.error}
+    noted |= {name: value for name, value in ours.items() if value and name not in noted}
+    return f"<USER_TEMPLATE>{attributes(noted)}</USER_TEMPLATE>"
+
+
+def _automatic(cluster: Cluster, spec: Vm) -> str:
+    """Return the clusters that all networks and datastores of the VM are in, as a requirement."""
+    places = [
+        *(cluster.networks[each.network_id].clusters for each in spec.nics if each.network_id in cluster.networks),
+        *(cluster.datastores[each.datastore].clusters for each in spec.disks if each.datastore in cluster.datastores),
+    ]
+    if not places:
+        return ""
+    common = sorted(set(places[0]).intersection(*places[1:]))
+    requirement = " | ".join(f"CLUSTER_ID = {each}" for each in common)
+    return element("AUTOMATIC_REQUIREMENTS", f"({requirement})") if common else ""
