@@ -33,7 +33,7 @@ def move(turn: Turn, vm: VmRecord, request: str) -> VmRecord:
     moved = _replace(vm, state=state, since_s=turn.now_s, error="")
     if state is VmState.DONE:
         moved = rest.end_vm(turn, moved)
-    turn.put(moved)
+    rest.put_vm(turn, moved)
     rest.tell_state(turn, vm, state)
     return moved
 
@@ -265,7 +265,7 @@ def recover(turn: Turn, vm: VmRecord, how: str) -> None:
         _start_anew(turn, vm, how)
         return
     before = _replace(vm, state=_state_now(turn, vm, VmState(last.origin)), error="", since_s=turn.now_s)
-    turn.put(before)
+    rest.put_vm(turn, before)
     rest.tell_state(turn, vm, before.state)
     if how == "retry" and last.kind in _RETRIES:
         _RETRIES[last.kind](turn, before)
@@ -292,7 +292,7 @@ def _start_anew(turn: Turn, vm: VmRecord, how: str) -> None:
             turn.send(host.host_id, Disown(vm_id=vm.vm_id, generation=vm.spec.generation, uuid=vm.spec.uuid))
     moved = move(turn, vm, how)
     if moved.host_id is not None:
-        turn.put(_replace(moved, host_id=None))
+        rest.put_vm(turn, _replace(moved, host_id=None))
 
 
 def _check_off(turn: Turn, vm: VmRecord, host: Host) -> None:

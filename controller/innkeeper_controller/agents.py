@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from innkeeper_controller import legs, lifecycle, operations
+from innkeeper_controller import legs, lifecycle, operations, rest
 from innkeeper_controller.images import with_images
 from innkeeper_controller.records import Host, HostState, VmRecord
 from innkeeper_controller.turn import Turn
@@ -183,7 +183,7 @@ def _observe_guest(turn: Turn, vm: VmRecord, power: PowerState, host: Host) -> N
 
 
 def _rest(turn: Turn, vm: VmRecord, state: VmState, why: str) -> None:
-    turn.put(_replace(vm, state=state, since_s=turn.now_s))
+    rest.put_vm(turn, _replace(vm, state=state, since_s=turn.now_s))
     turn.event("vm.state", f"vm:{vm.vm_id}", old=vm.state.value, new=state.value, why=why)
 
 

@@ -5,7 +5,7 @@ A late or repeated report changes nothing.
 
 import msgspec
 
-from innkeeper_controller import lifecycle, operations, planner, rest
+from innkeeper_controller import lifecycle, operations, parts, planner, rest
 from innkeeper_controller.cluster import UNFINISHED, Progress
 from innkeeper_controller.records import (
     Operation,
@@ -44,7 +44,7 @@ def on_step_started(turn: Turn, host_id: HostId, message: StepStarted) -> None:
         return
     state = lifecycle.enter(operation.kind, VmState(operation.origin), vm.state, steps[message.step_id].phase)
     if state is not vm.state:
-        turn.put(_replace(vm, state=state, since_s=turn.now_s))
+        rest.put_vm(turn, _replace(vm, state=state, since_s=turn.now_s))
         rest.tell_state(turn, vm, state)
 
 
@@ -92,6 +92,7 @@ def _tell_outcomes(turn: Turn, operation: Operation, host_id: HostId, message: L
 def _go_on(turn: Turn, operation: Operation, message: LegEnded) -> None:
     vm = rest.vm_of(turn, operation)
     if vm is not None:
+        parts.take_images(turn, operation, operation.plan.legs[operation.leg], message.outcomes)
         try:
             operation = _plan_on(turn, operation, _learn(turn, vm, operation, message.outcomes), message)
         except planner.CannotPlanError as error:

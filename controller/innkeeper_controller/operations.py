@@ -15,6 +15,7 @@ from innkeeper_controller.records import (
     OperationError,
     OperationKind,
     OperationStatus,
+    Part,
     Plan,
     VmRecord,
 )
@@ -34,12 +35,23 @@ _replace = msgspec.structs.replace
 _REMOVALS = frozenset({OperationKind.TERMINATE, OperationKind.SHUTDOWN, OperationKind.DELETE_IMAGE})
 
 
+NO_PART = Part()
+
+
 def operation_id(turn: Turn) -> OperationId:
     """Return the next operation's id, ``o`` and a number."""
     return OperationId(f"o{turn.cluster.next_id('operation')}")
 
 
-def start(turn: Turn, vm: VmRecord, kind: OperationKind, plan: Plan, *, destination: HostId | None = None) -> Operation:
+def start(
+    turn: Turn,
+    vm: VmRecord,
+    kind: OperationKind,
+    plan: Plan,
+    *,
+    destination: HostId | None = None,
+    part: Part = NO_PART,
+) -> Operation:
     """Start an operation on a VM at rest and send its first leg; one without any step is done at once.
 
     ``vm`` has the specification that the hosts shall have, its generation raised if it may move.
@@ -57,6 +69,7 @@ def start(turn: Turn, vm: VmRecord, kind: OperationKind, plan: Plan, *, destinat
         plan=plan,
         vm=vm.spec,
         destination=destination,
+        part=part,
         actor=turn.actor,
         request_id=turn.request_id,
         started_at_s=turn.now_s,
@@ -66,7 +79,8 @@ def start(turn: Turn, vm: VmRecord, kind: OperationKind, plan: Plan, *, destinat
     state = lifecycle.enter(kind, vm.state, vm.state, first)
     host_id = destination if vm.host_id is None else vm.host_id
     moving = destination if destination not in {None, host_id} else None
-    turn.put(
+    rest.put_vm(
+        turn,
         _replace(
             vm,
             state=state,
@@ -75,7 +89,7 @@ def start(turn: Turn, vm: VmRecord, kind: OperationKind, plan: Plan, *, destinat
             destination_id=moving,
             since_s=turn.now_s,
             error="",
-        )
+        ),
     )
     turn.event(
         "operation.started",

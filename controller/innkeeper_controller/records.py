@@ -393,8 +393,8 @@ class Part(Value):
     image_id: int = -1
     #: Of a snapshot.
     name: str = ""
-    #: Of a disk, once it is resized.
-    size_bytes: int = 0
+    #: The VM as it goes back to being where sizes were to change.
+    before: Vm | None = None
 
 
 class Operation(Value):

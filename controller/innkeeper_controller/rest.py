@@ -2,7 +2,7 @@
 
 import msgspec
 
-from innkeeper_controller import lifecycle, planner
+from innkeeper_controller import history, lifecycle, parts, planner
 from innkeeper_controller.images import finish_image
 from innkeeper_controller.records import (
     Operation,
@@ -49,7 +49,12 @@ def finish(
     state = lifecycle.end(
         operation.kind, VmState(operation.origin), done=done, taken_back=taken_back, cancelled=cancelled
     )
-    rest(turn, vm, operation, state, taken_back=taken_back)
+    if done:
+        changed = parts.when_done(turn, vm, operation, outcomes or {})
+    else:
+        parts.when_failed(turn, operation)
+        changed = parts.when_taken_back(turn, vm, operation) if taken_back else vm
+    rest(turn, changed, operation, state, taken_back=taken_back)
 
 
 def rest(turn: Turn, vm: VmRecord, operation: Operation, state: VmState, *, taken_back: bool) -> None:
@@ -71,11 +76,34 @@ def rest(turn: Turn, vm: VmRecord, operation: Operation, state: VmState, *, take
         "last_operation_id": operation.operation_id,
         "since_s": turn.now_s,
         "error": error,
+        **({"context_changed": False} if done and operation.kind in _BOOTS and not vm.saved else {}),
     }
     rested = _replace(vm, **{**values, **_memory_after(vm, operation, state)})
     rested = end_vm(turn, rested) if state is VmState.DONE else without_deleted_hosts(turn, rested)
-    turn.put(rested)
+    put_vm(turn, rested)
     tell_state(turn, vm, rested.state)
+
+
+def put_vm(turn: Turn, vm: VmRecord) -> None:
+    """Put a VM that may have changed its state, its host or its operation, and its history with it.
+
+    Its stays come first: a VM that is DONE leaves memory together with them.
+    """
+    operation_id = vm.operation_id or vm.last_operation_id
+    stays = turn.cluster.history_of.get(vm.vm_id, ())
+    for stay in history.follow(
+        stays[-1] if stays else None,
+        vm,
+        operation=turn.cluster.operations.get(operation_id) if operation_id else None,
+        host=turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None,
+        now_s=turn.now_s,
+    ):
+        turn.put(stay)
+    turn.put(vm)
+
+
+#: Operations after which the context disk has what the VM's variables say, unless they only restored its memory.
+_BOOTS = frozenset({OperationKind.DEPLOY, OperationKind.RESUME})
 
 
 def without_deleted_hosts(turn: Turn, vm: VmRecord) -> VmRecord:

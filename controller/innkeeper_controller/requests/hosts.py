@@ -169,7 +169,7 @@ def _bereave(turn: Turn, vm_id: VmId) -> None:
         return
     left = rest.without_deleted_hosts(turn, vm)
     if left != vm:
-        turn.put(left)
+        rest.put_vm(turn, left)
         rest.tell_state(turn, vm, left.state)
 
 
