@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import actions, agents, scheduler
+from innkeeper_controller import actions, agents, image_contents, scheduler
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.furniture import furnish
 from innkeeper_controller.records import Moment, User, VmRecord
@@ -141,6 +141,7 @@ class Reactor:
             vm = self.cluster.vms.get(vm_id)  # type: ignore[call-overload]  # the key of a VM
             if vm is not None and vm.end_asked_by and vm.operation_id is None:
                 self._end(turn, vm)
+        image_contents.follow(turn)
 
     def _end(self, turn: Turn, vm: VmRecord) -> None:
         """End a VM as was asked; where that does not work, whoever asked has to ask again."""

@@ -68,12 +68,13 @@ def test_a_template_becomes_a_vm_with_nothing_left_to_look_up():
         memory_mib=512,
         hypervisor="",
         disks=vm.spec.disks,
-        nics=(Nic(nic_id=0, network="lan", mac="02:00:0a:00:00:01", ip="10.0.0.1"),),
+        nics=(Nic(nic_id=0, network="lan", network_id=0, mac="02:00:0a:00:00:01", ip="10.0.0.1"),),
     )
     assert vm == VmRecord(
         vm_id=VmId(0),
         name="web",
         owner="ann",
+        group="users",
         state=VmState.PENDING,
         spec=spec,
         template=TEMPLATE,

@@ -1,56 +1,21 @@
 """Requests about images."""
 
-import re
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from innkeeper_controller import operations
+from innkeeper_controller import access, image_contents, images
 from innkeeper_controller.access import Right
-from innkeeper_controller.images import users_of
-from innkeeper_controller.records import (
-    Datastore,
-    Host,
-    HostState,
-    Image,
-    ImageState,
-    Leg,
-    Operation,
-    OperationKind,
-    Plan,
-)
+from innkeeper_controller.records import OWNER_ONLY, Image, ImageState
 from innkeeper_controller.requests import find
+from innkeeper_controller.requests.image_import import AddImage, add
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.views import ImageView, image_view, image_views
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.steps import DropImage, ImportImage, Step
-from innkeeper_plugins.vocabulary import DiskFormat, Holder, ImageId, Value, VmState
+from innkeeper_plugins.vocabulary import ImageId, Value
 
 _replace = msgspec.structs.replace
-
-#: What an image may be registered as.
-TYPES = ("os", "datablock", "cdrom", "kernel", "ramdisk")
-_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
-
-
-class AddImage(Value):
-    """An image to be; exactly one of ``upload``, ``path`` and ``url`` says where its bytes come from."""
-
-    name: str
-    datastore: str = "default"
-    #: ``os``, ``datablock``, ``cdrom``, ``kernel`` or ``ramdisk``.
-    type: str = "os"
-    #: ``qcow2`` or ``raw``; empty to take what the inspection finds.
-    format: str = ""
-    #: Digest that must come out; with ``upload`` the digest that the upload was answered with.
-    sha256: str = ""
-    size_bytes: int | None = None
-    #: True where the bytes were uploaded to the controller.
-    upload: bool = False
-    #: A file below one of the import directories of an agent.
-    path: str = ""
-    url: str = ""
-    #: Host that takes it, and keeps it for good; empty to let the controller choose.
-    host: str = ""
 
 
 class NamedImage(Value):
@@ -59,111 +24,40 @@ class NamedImage(Value):
     image: str
 
 
-def add(turn: Turn, params: AddImage) -> ImageView:
-    """Register an image and start its import on the host that will keep it."""
-    _check(turn, params)
-    datastore = find.datastore(turn.cluster, params.datastore)
-    host = _home(turn, params, datastore)
-    assert turn.user is not None, "images are registered by users"
-    image = Image(
-        image_id=ImageId(turn.cluster.next_id("image")),
-        name=params.name,
-        datastore=datastore.name,
-        owner=turn.user.name,
-        type=params.type,
-        format=DiskFormat(params.format or "raw"),
-        home=host.host_id,
-        registered_at_s=turn.now_s,
-    )
-    step = ImportImage(
-        step_id=0,
-        phase=VmState.PROLOG,
-        driver="agent",
-        image_id=image.image_id,
-        datastore=datastore.name,
-        format=params.format,
-        sha256=params.sha256.lower(),
-        size_bytes=params.size_bytes,
-        holders=_upload_holders(turn, params),
-        path=params.path,
-        url=params.url,
-    )
-    operation = _start(turn, image, OperationKind.IMPORT_IMAGE, Plan(legs=(Leg(host_id=host.host_id, steps=(step,)),)))
-    turn.put(_replace(image, operation_id=operation.operation_id))
-    turn.event("image.added", f"image:{image.image_id}", operation_id=operation.operation_id, name=image.name)
-    operations.send_leg(turn, operation)
-    return image_view(turn.cluster, turn.cluster.images[image.image_id])
+class CloneImage(Value):
+    """An image and the name of its double."""
+
+    image: str
+    name: str
+    #: Empty for the image's own.
+    datastore: str = ""
 
 
-def _check(turn: Turn, params: AddImage) -> None:
-    find.check_name("image", params.name)
-    if params.name in turn.cluster.image_ids:
-        raise RefusalError("name_taken", f"There is an image {params.name} already; choose another name or delete it.")
-    if params.type not in TYPES:
-        raise RefusalError("bad_request", f"{params.type!r} is no image type; use one of {', '.join(TYPES)}.")
-    if params.format not in {"", *DiskFormat}:
-        raise RefusalError("bad_request", f"{params.format!r} is no image format; use qcow2 or raw.")
-    if sum((params.upload, bool(params.path), bool(params.url))) != 1:
-        raise RefusalError(
-            "bad_request", "Say where the image comes from: a file to upload, a path on a host, or a URL."
-        )
-    if params.sha256 and not _DIGEST.fullmatch(params.sha256):
-        raise RefusalError("bad_request", f"{params.sha256[:80]!r} is no SHA-256; one has 64 hexadecimal digits.")
-    if params.size_bytes is not None and params.size_bytes < 0:
-        raise RefusalError("bad_request", f"An image cannot have {params.size_bytes} bytes.")
-    if params.upload and (not params.sha256 or params.size_bytes is None):
-        raise RefusalError("bad_request", "An upload is named by its sha256 and size_bytes.")
+class EnableImage(Value):
+    """An image, and whether new VMs may have it."""
+
+    image: str
+    enabled: bool
 
 
-def _home(turn: Turn, params: AddImage, datastore: Datastore) -> Host:
-    if params.host:
-        host = find.host(turn.cluster, params.host)
-        if not host.connected:
-            raise RefusalError("unreachable", f"Host {host.name} is not connected; choose another or start its agent.")
-        if datastore.name not in {facts.name for facts in host.advertisement.datastores}:
-            raise RefusalError("bad_request", f"Host {host.name} has no datastore {datastore.name}.")
-        return host
-    if params.path:
-        raise RefusalError("bad_request", "Say on which host the path is: --host NAME.")
-    rooms = [
-        (facts.free_mib, -host.host_id, host)
-        for host in turn.cluster.hosts.values()
-        if host.connected and host.state is HostState.ON
-        for facts in host.advertisement.datastores
-        if facts.name == datastore.name
-    ]
-    if not rooms:
-        raise RefusalError(
-            "no_capacity", f"No connected host has datastore {datastore.name}; `inn datastore show {datastore.name}`."
-        )
-    return max(rooms, key=lambda room: room[:2])[2]
+class PersistImage(Value):
+    """An image, and whether it keeps what its VM writes."""
+
+    image: str
+    persistent: bool
 
 
-def _upload_holders(turn: Turn, params: AddImage) -> tuple[Holder, ...]:
-    if not params.upload:
-        return ()
-    assert turn.settings.holder is not None, "the shell has a bulk server"
-    return (turn.settings.holder,)
+class RetypeImage(Value):
+    """An image and what it is to be."""
+
+    image: str
+    #: ``os``, ``datablock``, ``cdrom``, ``kernel``, ``ramdisk`` or ``context``.
+    type: str
 
 
-def _start(turn: Turn, image: Image, kind: OperationKind, plan: Plan) -> Operation:
-    operation = Operation(
-        operation_id=operations.operation_id(turn),
-        kind=kind,
-        subject=f"image:{image.image_id}",
-        origin="",
-        plan=plan,
-        actor=turn.actor,
-        request_id=turn.request_id,
-        started_at_s=turn.now_s,
-    )
-    turn.put(operation)
-    return operation
-
-
-def images(turn: Turn, _params: Nothing) -> tuple[ImageView, ...]:
-    """List all images."""
-    return image_views(turn.cluster, turn.cluster.images.values())
+def list_images(turn: Turn, _params: Nothing) -> tuple[ImageView, ...]:
+    """List the images that who asks may use."""
+    return image_views(turn.cluster, access.visible(turn, turn.cluster.images.values()))
 
 
 def show(turn: Turn, params: NamedImage) -> ImageView:
@@ -174,37 +68,149 @@ def show(turn: Turn, params: NamedImage) -> ImageView:
 def delete(turn: Turn, params: NamedImage) -> ImageView:
     """Delete an image that no VM uses, from every host that holds it."""
     image = find.image(turn.cluster, params.image)
-    users = users_of(turn.cluster, image)
+    _check_unused(turn, image)
+    if image.state is ImageState.LOCKED:
+        raise _busy(image)
+    view = image_view(turn.cluster, image)
+    keep = not image.sha256 or image_contents.is_needed(turn.cluster, image.sha256, but=image.image_id)
+    hosts = [] if keep else image_contents.holders_to_tell(turn, image)
+    operation = image_contents.drop(turn, image, image.sha256, hosts)
+    if operation is None:
+        turn.drop(image)
+        turn.event("image.deleted", f"image:{image.image_id}", name=image.name)
+        return view
+    turn.put(_replace(image, state=ImageState.LOCKED, operation_id=operation.operation_id))
+    turn.event("image.deleting", f"image:{image.image_id}", operation_id=operation.operation_id)
+    return image_view(turn.cluster, turn.cluster.images[image.image_id])
+
+
+def clone(turn: Turn, params: CloneImage) -> ImageView:
+    """Register the same content once more; it takes no room, and is ready at once."""
+    image = find.image(turn.cluster, params.image)
+    return image_view(turn.cluster, copy_of(turn, image, params.name, datastore=params.datastore))
+
+
+def copy_of(turn: Turn, image: Image, name: str, *, datastore: str = "", persistent: bool | None = None) -> Image:
+    """Make another record of an image's content for who asks.
+
+    Args:
+        turn: The turn.
+        image: The image.
+        name: Of the new one.
+        datastore: That of the new one; empty for the image's own.
+        persistent: Whether the new one is; None for as the image is.
+
+    Raises:
+        RefusalError: who asks may not, or the image has no content that stays as it is.
+    """
+    access.authorize(turn, Right.USE, image)
+    images.check_name(turn, name)
+    if image.state is not ImageState.READY:
+        raise RefusalError("wrong_state", f"Image {image.name} is {image.state}; only one that is ready can be cloned.")
+    users = images.users_of(turn.cluster, image)
+    if image.persistent and users:
+        text = f"Image {image.name} is persistent and VM {users[0]} writes to it; save that VM's disk as an image."
+        raise RefusalError("in_use", text)
+    assert turn.user is not None, "images are cloned by users"
+    cloned = _replace(
+        image,
+        image_id=ImageId(turn.cluster.next_id("image")),
+        name=name,
+        datastore=_place_of_clone(turn, image, datastore),
+        owner=turn.user.name,
+        group=access.primary_group(turn),
+        mode=OWNER_ONLY,
+        lock=None,
+        persistent=image.persistent if persistent is None else persistent,
+        source=image.name,
+        registered_at_s=turn.now_s,
+        modified_at_s=turn.now_s,
+        operation_id=None,
+        error="",
+    )
+    images.check_type(cloned.type, persistent=cloned.persistent)
+    images.charge(turn, cloned)
+    turn.put(cloned)
+    turn.event("image.cloned", f"image:{cloned.image_id}", name=name, of=image.name)
+    return cloned
+
+
+def _place_of_clone(turn: Turn, image: Image, wanted: str) -> str:
+    if not wanted:
+        return image.datastore
+    datastore, own = find.datastore(turn.cluster, wanted), find.datastore(turn.cluster, image.datastore)
+    access.authorize(turn, Right.USE, datastore)
+    if datastore.at_hosts != own.at_hosts or datastore.type != own.type:
+        text = f"A clone shares the content of its image, which lies in datastore {own.name}; clone it there."
+        raise RefusalError("bad_request", text)
+    return datastore.name
+
+
+def enable(turn: Turn, params: EnableImage) -> ImageView:
+    """Let new VMs have the image, or no new ones."""
+    image = find.image(turn.cluster, params.image)
+    if image.state is ImageState.LOCKED:
+        raise _busy(image)
+    if image.state is ImageState.ERROR:
+        raise RefusalError("wrong_state", f"Image {image.name} has no content: {image.error}")
+    state = ImageState.READY if params.enabled else ImageState.DISABLED
+    if state is not image.state:
+        turn.put(_replace(image, state=state))
+        turn.event("image.enabled" if params.enabled else "image.disabled", f"image:{image.image_id}", name=image.name)
+    return image_view(turn.cluster, turn.cluster.images[image.image_id])
+
+
+def persist(turn: Turn, params: PersistImage) -> ImageView:
+    """Let the image keep what its VM writes, or not."""
+    image = find.image(turn.cluster, params.image)
+    if params.persistent == image.persistent:
+        return image_view(turn.cluster, image)
+    images.check_type(image.type, persistent=params.persistent)
+    if image.state is ImageState.LOCKED:
+        raise _busy(image)
+    _check_unused(turn, image)
+    return _changed(turn, _replace(image, persistent=params.persistent))
+
+
+def retype(turn: Turn, params: RetypeImage) -> ImageView:
+    """Say what the image is for."""
+    image = find.image(turn.cluster, params.image)
+    images.check_type(params.type.lower(), persistent=image.persistent)
+    return _changed(turn, _replace(image, type=params.type.lower()))
+
+
+def _changed(turn: Turn, image: Image) -> ImageView:
+    turn.put(image)
+    turn.event(
+        "image.changed", f"image:{image.image_id}", name=image.name, type=image.type, persistent=image.persistent
+    )
+    return image_view(turn.cluster, image)
+
+
+def _check_unused(turn: Turn, image: Image) -> None:
+    users = images.users_of(turn.cluster, image)
     if users:
         raise RefusalError(
             "in_use", f"Image {image.name} is used by VM {', '.join(map(str, users[:8]))}; end them first."
         )
-    if image.state is ImageState.LOCKED:
-        raise RefusalError("busy", f"Image {image.name} is busy with {image.operation_id}; wait for it.")
-    view = image_view(turn.cluster, image)
-    twin = any(i.sha256 == image.sha256 and i.image_id != image.image_id for i in turn.cluster.images.values())
-    legs = () if twin or not image.sha256 else _drop_legs(turn, image)
-    if not legs:
-        turn.drop(image)
-        turn.event("image.deleted", f"image:{image.image_id}", name=image.name)
-        return view
-    operation = _start(turn, image, OperationKind.DELETE_IMAGE, Plan(legs=legs))
-    turn.put(_replace(image, state=ImageState.LOCKED, operation_id=operation.operation_id))
-    turn.event("image.deleting", f"image:{image.image_id}", operation_id=operation.operation_id)
-    operations.send_leg(turn, operation)
-    return image_view(turn.cluster, turn.cluster.images[image.image_id])
 
 
-def _drop_legs(turn: Turn, image: Image) -> tuple[Leg, ...]:
-    """Return a leg for each host that has to be told: those that are there, and the one that keeps it for good.
+def _busy(image: Image) -> RefusalError:
+    what = image.operation_id or "the disk that it is made of"
+    return RefusalError("busy", f"Image {image.name} is busy with {what}; wait for it.")
 
-    Other hosts that are away evict what nobody uses by themselves.
-    """
-    step: Step = DropImage(step_id=0, phase=VmState.EPILOG, driver="agent", sha256=image.sha256)
-    holders = [h for h in turn.cluster.hosts.values() if image.sha256 in h.advertisement.images]
-    holders = [h for h in holders if h.connected] + [h for h in holders if not h.connected and h.host_id == image.home]
-    return tuple(
-        Leg(host_id=host.host_id, steps=(_replace(step, step_id=number),)) for number, host in enumerate(holders)
+
+def _act(verb: str, params: type[Value], summary: str, handler: Callable[[Turn, Any], ImageView]) -> Request:
+    return Request(
+        name=f"image.{verb}",
+        method="POST",
+        path=f"/v1/images/{{image}}/{verb}",
+        params=params,
+        answer=ImageView,
+        who=Who.USER,
+        summary=summary,
+        handler=handler,
+        needs=Need(Right.CREATE, "image") if verb == "clone" else Need(Right.MANAGE, "image"),
     )
 
 
@@ -216,7 +222,7 @@ REQUESTS = (
         params=AddImage,
         answer=ImageView,
         who=Who.USER,
-        summary="Register an image from an upload, a path on a host or a URL, and import it.",
+        summary="Register an image from an upload, a path on a host or a URL, or an empty one, and import it.",
         handler=add,
         needs=Need(Right.CREATE, "image"),
     ),
@@ -228,7 +234,7 @@ REQUESTS = (
         answer=tuple[ImageView, ...],
         who=Who.USER,
         summary="List the images and the hosts that hold them.",
-        handler=images,
+        handler=list_images,
     ),
     Request(
         name="image.show",
@@ -252,4 +258,8 @@ REQUESTS = (
         handler=delete,
         needs=Need(Right.MANAGE, "image"),
     ),
+    _act("clone", CloneImage, "Register an image's content under another name.", clone),
+    _act("enable", EnableImage, "Let new VMs have an image, or no new ones.", enable),
+    _act("persistent", PersistImage, "Let an image keep what its VM writes, or not.", persist),
+    _act("type", RetypeImage, "Say what an image is for.", retype),
 )

@@ -24,7 +24,7 @@ class HostView(Value):
 
     host_id: int
     name: str
-    #: ``joining``, ``on``, ``lost``, ``disabled`` or ``draining``.
+    #: ``joining``, ``on``, ``lost``, ``disabled``, ``draining`` or ``offline``.
     state: str
     #: True while its agent is there.
     connected: bool
@@ -36,6 +36,7 @@ class HostView(Value):
     memory_used_mib: int = 0
     #: When the agent was last heard, seconds since the epoch.
     heard_at_s: Moment | None = None
+    cluster: str = ""
 
 
 class HostDetail(HostView):
@@ -44,6 +45,9 @@ class HostDetail(HostView):
     advertisement: Advertisement = Advertisement(capacity=Capacity())
     labels: dict[str, str] = {}
     vm_ids: tuple[int, ...] = ()
+    #: OpenNebula's driver names as they were given.
+    im_mad: str = ""
+    vm_mad: str = ""
 
 
 class OperationView(Value):
@@ -129,6 +133,16 @@ class ImageView(Value):
     operation_id: OperationId | None = None
     error: str = ""
     registered_at_s: Moment = 0.0
+    group: str = ""
+    #: What owner, group and others may do, in the digits of chmod.
+    mode: str = ""
+    #: Level of its lock; empty for none.
+    lock: str = ""
+    persistent: bool = False
+    #: Where it came from, as it was asked for.
+    source: str = ""
+    modified_at_s: Moment = 0.0
+    attributes: dict[str, str] = {}
 
 
 class NetworkView(Value):
@@ -145,8 +159,17 @@ class NetworkView(Value):
     ranges: tuple[AddressRange, ...]
     #: Addresses in all ranges.
     size: int
-    #: Addresses leased or held.
+    #: Addresses leased, held or reserved.
     taken: int
+    group: str = ""
+    #: The digits of chmod.
+    mode: str = ""
+    clusters: tuple[str, ...] = ()
+    vn_mad: str = ""
+    physical_device: str = ""
+    attributes: dict[str, str] = {}
+    #: The network that this one is a reservation of.
+    parent: str = ""
 
 
 class LeaseView(Value):
@@ -154,14 +177,20 @@ class LeaseView(Value):
 
     ip: str
     mac: str
-    #: None where a person holds it.
+    #: None where a person holds it, or a reservation has it.
     vm_id: int | None
     nic_id: int | None
+    ip6_global: str = ""
+    ip6_ula: str = ""
+    #: The network that reserved it.
+    reserved_by: int | None = None
+    #: Number of its range.
+    ar_id: int = 0
 
 
 def shown_state(host: Host) -> str:
-    """Return the host's state as people see it: ``lost`` hides what they asked for."""
-    if host.state is not HostState.JOINING and not host.connected:
+    """Return the host's state as people see it: ``lost`` hides what they asked for, but for being away."""
+    if host.state not in {HostState.JOINING, HostState.OFFLINE} and not host.connected:
         return HostState.LOST.value
     return host.state.value
 
@@ -172,6 +201,12 @@ def host_name(cluster: Cluster, host_id: HostId | None) -> str:
         return ""
     host = cluster.hosts.get(host_id)
     return host.name if host else f"host {host_id}"
+
+
+def cluster_name(cluster: Cluster, cluster_id: int) -> str:
+    """Return a cluster's name; its number where it is gone."""
+    record = cluster.clusters.get(cluster_id)
+    return record.name if record else str(cluster_id)
 
 
 def _host_fields(cluster: Cluster, host: Host) -> dict[str, object]:
@@ -187,6 +222,7 @@ def _host_fields(cluster: Cluster, host: Host) -> dict[str, object]:
         "cpu_used_cores": load.cpu_used_cores if load else 0.0,
         "memory_used_mib": load.memory_used_mib if load else 0,
         "heard_at_s": cluster.heard_at_s.get(host.host_id),
+        "cluster": cluster_name(cluster, host.cluster_id),
     }
 
 
@@ -202,6 +238,8 @@ def host_detail(cluster: Cluster, host: Host) -> HostDetail:
         advertisement=host.advertisement,
         labels=host.labels,
         vm_ids=tuple(sorted(cluster.vms_on.get(host.host_id, ()))),
+        im_mad=host.im_mad,
+        vm_mad=host.vm_mad,
     )
 
 
@@ -314,6 +352,13 @@ def image_views(cluster: Cluster, images: Iterable[Image]) -> tuple[ImageView, .
             operation_id=image.operation_id,
             error=image.error,
             registered_at_s=image.registered_at_s,
+            group=image.group,
+            mode=f"{image.mode:03o}",
+            lock=image.lock.level if image.lock is not None else "",
+            persistent=image.persistent,
+            source=image.source,
+            modified_at_s=image.modified_at_s,
+            attributes=image.attributes,
         )
         for image in images
     )
@@ -321,6 +366,7 @@ def image_views(cluster: Cluster, images: Iterable[Image]) -> tuple[ImageView, .
 
 def network_view(cluster: Cluster, network: Network) -> NetworkView:
     """Return the network with how full it is."""
+    parent = cluster.networks.get(network.parent_id) if network.parent_id is not None else None
     return NetworkView(
         network_id=network.network_id,
         name=network.name,
@@ -333,9 +379,25 @@ def network_view(cluster: Cluster, network: Network) -> NetworkView:
         ranges=network.ranges,
         size=sum(each.size for each in network.ranges),
         taken=cluster.lease_count.get(network.network_id, 0),
+        group=network.group,
+        mode=f"{network.mode:03o}",
+        clusters=tuple(cluster_name(cluster, each) for each in network.clusters),
+        vn_mad=network.vn_mad,
+        physical_device=network.physical_device,
+        attributes=network.attributes,
+        parent=parent.name if parent is not None else "",
     )
 
 
 def lease_view(lease: AddressLease) -> LeaseView:
     """Return the lease as lists show it."""
-    return LeaseView(ip=lease.ip, mac=lease.mac, vm_id=lease.vm_id, nic_id=lease.nic_id)
+    return LeaseView(
+        ip=lease.ip,
+        mac=lease.mac,
+        vm_id=lease.vm_id,
+        nic_id=lease.nic_id,
+        ip6_global=lease.ip6_global,
+        ip6_ula=lease.ip6_ula,
+        reserved_by=lease.reserved_by,
+        ar_id=lease.range_index,
+    )

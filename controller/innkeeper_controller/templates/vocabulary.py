@@ -3,6 +3,7 @@
 Adding an attribute: its row here; nothing else has to know its name but the module that uses its value.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -95,6 +96,15 @@ def _unused_keys(*names: str) -> tuple[Field, ...]:
     return tuple(_unused(name, "Known from OpenNebula.") for name in names)
 
 
+def _owner_keys(noun: str) -> tuple[Field, ...]:
+    """Return the keys that say whose thing it is: names are unique here, so they choose nothing."""
+    says = f"Whose {noun.lower()} it is, by"
+    return (
+        _text(f"{noun}_UID", f"{says} number; names are unique, so it chooses nothing.", "2", **_ID),
+        _text(f"{noun}_UNAME", f"{says} name; names are unique, so it chooses nothing.", "ann", **_REFERENCE),
+    )
+
+
 _MAX_MIB = 1 << 24
 _MAX_DISK_MIB = 1 << 30
 _WORD = {"pattern": r"[A-Za-z0-9._+-]{1,64}", "pattern_says": "up to 64 letters, digits and . _ + -"}
@@ -105,6 +115,7 @@ _ID = {"pattern": r"[0-9]{1,18}", "pattern_says": "a number"}
 #: ``$FILE[IMAGE="name"]`` or ``$FILE[IMAGE_ID=3]``, as OpenNebula writes kernels.
 FILE_REFERENCE = r'\$FILE\[\s*IMAGE(_ID)?\s*=\s*"?([^"\],]+)"?\s*(?:,[^\]]*)?\]'
 _FILE = {"pattern": FILE_REFERENCE, "pattern_says": '$FILE[IMAGE="name"] or $FILE[IMAGE_ID=3]'}
+_PATH = {"pattern": r"[^\n\t]{1,4096}", "pattern_says": "a path"}
 _QUEUES = {"pattern": r"auto|[0-9]{1,3}", "pattern_says": "a number or auto"}
 _CACHE_MODES = ("default", "none", "writethrough", "writeback", "directsync", "unsafe")
 _VLAN = (1, 4094)
@@ -119,8 +130,16 @@ _LIMITS = tuple(
 DISK = (
     _text("IMAGE", "Name of the image that the disk is made from.", "tiny", **_REFERENCE),
     _text("IMAGE_ID", "Number of the image, in place of its name.", "3", **_ID),
-    _choice("TYPE", "What an empty disk is: `fs` and `block` are volatile disks.", "fs", "swap", "block"),
+    _choice("TYPE", "What a disk without image is: `fs` and `block` are volatile disks.",
+            "fs", "swap", "block", "file", "disk", "cdrom"),
     _integer("SIZE", "Size of an empty disk, or a larger size for a copy.", "512", 1, _MAX_DISK_MIB, unit="MB"),
+    _text("SOURCE", "The same as IMAGE, by its name of OpenNebula 1 and 2; of a path only the file's name counts.",
+          "/images/tiny", **_PATH),
+    *_owner_keys("IMAGE"),
+    _boolean("CLONE", "The VM has its own copy; persistent images, and only they, are used themselves.",
+             default="what the image says"),
+    _boolean("SAVE", "The image keeps what the VM wrote, which persistent images, and only they, do.",
+             default="what the image says"),
     _choice("FS", "File system that an empty disk is formatted with.", "ext4", "ext2", "vfat"),
     _choice("FORMAT", "Format of an empty disk's file.", "raw", "qcow2", default="raw"),
     _choice("DRIVER", "The same as FORMAT.", "qcow2", "raw"),
@@ -133,10 +152,11 @@ DISK = (
         pattern_says="vd, sd or hd and a letter, like vda",
     ),
     _choice("DEV_PREFIX", "Bus: `vd` virtio, `sd` SCSI, `hd` IDE.", "vd", "sd", "hd", default="vd"),
+    _choice("BUS", "The same as DEV_PREFIX, by its name of OpenNebula 1.", "virtio", "scsi", "ide"),
     _choice("CACHE", "Cache mode of the hypervisor.", *_CACHE_MODES),
     _boolean("READONLY", "The guest cannot write to it.", default="no"),
     *_unused_keys(
-        "IMAGE_UID", "IMAGE_UNAME", "IO", "DISCARD", "SAVE", "CLONE", "PERSISTENT", "SOURCE", "BUS", "SERIAL", "ORDER",
+        "IO", "DISCARD", "PERSISTENT", "SERIAL", "ORDER",
         "IOTHREAD", "ORIGINAL_SIZE", "RECOVERY_SNAPSHOT_FREQ", "DISK_ID", "SIZE_IOPS_SEC", *_LIMITS,
     ),
 )  # fmt: skip
@@ -147,21 +167,24 @@ NIC = (
     _field(Kind.IP, "IP", "Address that the VM wants to have; the lowest free one without it.", "192.168.0.10"),
     _field(Kind.MAC, "MAC", "MAC that the VM wants to have.", "02:00:c0:a8:00:0a"),
     _text("MODEL", "Network card that the guest sees.", "virtio", default="virtio", **_WORD),
+    *_owner_keys("NETWORK"),
+    _choice("NETWORK_MODE", "OpenNebula's scheduler chooses a network for `auto`; here the NIC names one.", "auto"),
+    _boolean("EXTERNAL", "The address is known elsewhere, too; kept for people and programs.", "yes", use=Use.KEPT),
     *_unused_keys(
-        "NETWORK_UID", "NETWORK_UNAME", "NETWORK_MODE", "SCHED_REQUIREMENTS", "SCHED_RANK", "IP6", "IP6_GLOBAL",
+        "SCHED_REQUIREMENTS", "SCHED_RANK", "IP6", "IP6_GLOBAL",
         "IP6_ULA", "BRIDGE", "TARGET", "SCRIPT", "FILTER", "VLAN_ID", "PHYDEV", "SECURITY_GROUPS", "INBOUND_AVG_BW",
         "INBOUND_PEAK_BW", "INBOUND_PEAK_KB", "OUTBOUND_AVG_BW", "OUTBOUND_PEAK_BW", "OUTBOUND_PEAK_KB", "METHOD",
         "METRIC", "DNS", "GATEWAY", "NETWORK_ADDRESS", "NETWORK_MASK", "GUEST_MTU", "NAME", "NIC_ID", "PCI", "RDP",
-        "SSH", "VIRTIO_QUEUES", "EXTERNAL",
+        "SSH", "VIRTIO_QUEUES", "EXTERNAL_PORT_RANGE",
     ),
 )  # fmt: skip
 
 OS = (
     _choice("ARCH", "Processor architecture.", "x86_64", "i686", "aarch64", "armv7l", "ppc64le", "riscv64", "s390x"),
     _text("MACHINE", "Machine type of the hypervisor.", "q35", **_WORD),
-    _text("KERNEL", "Image with the kernel to boot, by name.", "vmlinuz", **_REFERENCE),
+    _text("KERNEL", "Image with the kernel to boot, by name or as in KERNEL_DS.", "vmlinuz", **_REFERENCE),
     _text("KERNEL_DS", "The same as OpenNebula writes it.", '$FILE[IMAGE="vmlinuz"]', **_FILE),
-    _text("INITRD", "Image with the initial RAM disk, by name.", "initrd", **_REFERENCE),
+    _text("INITRD", "Image with the initial RAM disk, by name or as in INITRD_DS.", "initrd", **_REFERENCE),
     _text("INITRD_DS", "The same as OpenNebula writes it.", '$FILE[IMAGE="initrd"]', **_FILE),
     _text("ROOT", "Root device; becomes `root=` of the kernel's command line.", "/dev/vda", pattern=r"\S{1,128}",
           pattern_says="a device name without blanks"),
@@ -193,8 +216,64 @@ GRAPHICS = (
     _field(Kind.IP, "LISTEN", "Address on the host that it listens on.", "127.0.0.1", default="127.0.0.1"),
     _integer("PORT", "TCP port on the host; the hypervisor chooses without it.", "5901", 1024, 65535),
     _text("KEYMAP", "Keyboard.", "de", **_WORD),
-    *_unused_keys("PASSWD", "RANDOM_PASSWD", "COMMAND"),
+    _text("PASSWD", "Password of the screen; VNC looks at the first 8 characters.", "secret", pattern=r"[^\n\t]{1,64}",
+          pattern_says="up to 64 characters"),
+    *_unused_keys("RANDOM_PASSWD", "COMMAND"),
+)  # fmt: skip
+
+INPUT = (
+    _choice("TYPE", "What it is.", "tablet", "mouse", "keyboard", required=True),
+    _choice("BUS", "How it is connected; the hypervisor chooses without it.", "usb", "ps2", "virtio"),
 )
+
+VIDEO = (
+    _choice("TYPE", "The card; `auto` lets the hypervisor choose.", "virtio", "vga", "cirrus", "qxl", "bochs", "none",
+            "auto", required=True),
+    *_unused_keys("IOMMU", "ATS", "VRAM", "RESOLUTION"),
+)  # fmt: skip
+
+RAW = (
+    _text("TYPE", "The hypervisor that it is for, in OpenNebula's word.", "kvm", required=True, **_WORD),
+    _text(
+        "DATA",
+        "For KVM: XML elements that are added to the guest's machine.",
+        "<devices><watchdog model='i6300esb'/></devices>",
+    ),
+    *_unused_keys("DATA_VMX", "VALIDATE"),
+)
+
+TOPOLOGY = (
+    _integer("SOCKETS", "Sockets that the guest sees.", "1", 1, 1024),
+    _integer("CORES", "Cores of each socket.", "2", 1, 1024),
+    _integer("THREADS", "Threads of each core.", "1", 1, 64, default="1"),
+    *_unused_keys("PIN_POLICY", "NODE_AFFINITY", "HUGEPAGE_SIZE", "MEMORY_ACCESS"),
+)
+
+NIC_DEFAULT = (
+    _text("MODEL", "Network card of NICs that have none of their own.", "virtio", **_WORD),
+    *_unused_keys("FILTER", "SECURITY_GROUPS", "VIRTIO_QUEUES", "SCRIPT", "TARGET", "RDP", "SSH"),
+)
+
+#: What can be done at a set time, in OpenNebula's words.
+SCHEDULED_ACTIONS = (
+    "poweroff", "poweroff-hard", "terminate", "terminate-hard", "undeploy", "undeploy-hard", "hold", "release", "stop",
+    "suspend", "resume", "reboot", "reboot-hard", "snapshot-create", "snapshot-revert", "snapshot-delete",
+    "disk-snapshot-create", "disk-snapshot-revert", "disk-snapshot-delete",
+)  # fmt: skip
+
+SCHED_ACTION = (
+    _choice("ACTION", "What is done.", *SCHEDULED_ACTIONS, required=True),
+    _text("TIME", "When: seconds since 1970, or `+` and seconds after the VM is made.", "+3600", required=True,
+          pattern=r"\+?[0-9]{1,10}", pattern_says="seconds since 1970, or + and seconds"),
+    _text("ARGS", "Words behind the action, separated by commas: a snapshot's name or number.", "before",
+          pattern=r"[^\n]{0,256}", pattern_says="one line of up to 256 characters"),
+    _integer("REPEAT", "0 weekly, 1 monthly, 2 yearly, 3 every so many hours; once without it.", "0", 0, 3),
+    _text("DAYS", "Days of the week (0 is Sunday), of the month, of the year, or hours between two.", "1,5",
+          pattern=r"[0-9]{1,3}(\s*,\s*[0-9]{1,3})*", pattern_says="numbers with commas between them"),
+    _integer("END_TYPE", "0 without an end, 1 after END_VALUE times, 2 at END_VALUE.", "1", 0, 2),
+    _integer("END_VALUE", "How often, or until when in seconds since 1970.", "5", 0, 9_999_999_999),
+    *_unused_keys("ID", "WARNING", "DONE", "MESSAGE", "TYPE", "PARENT_ID"),
+)  # fmt: skip
 
 VM = (
     _text("NAME", "Name of the VM.", "web", default="`vm-` and its number", **_NAME),
@@ -208,6 +287,15 @@ VM = (
     _vector("DISK", "A disk: made from an image, or empty.", DISK, "[ IMAGE = tiny ]", repeats=True),
     _vector("NIC", "A network card with a leased address.", NIC, "[ NETWORK = lan ]", repeats=True),
     _vector("GRAPHICS", "A screen.", GRAPHICS, "[ TYPE = vnc, LISTEN = 127.0.0.1 ]"),
+    _vector("INPUT", "A pointer or keyboard.", INPUT, "[ TYPE = tablet, BUS = usb ]", repeats=True),
+    _vector("VIDEO", "The video card.", VIDEO, "[ TYPE = virtio ]"),
+    _vector("TOPOLOGY", "How the guest sees its processors; the product is VCPU.", TOPOLOGY,
+            "[ SOCKETS = 1, CORES = 1, THREADS = 1 ]"),
+    _vector("RAW", "Text for the hypervisor, as it is; for administrators.", RAW,
+            "[ TYPE = kvm, DATA = \"<devices><watchdog model='i6300esb'/></devices>\" ]", repeats=True),
+    _vector("NIC_DEFAULT", "What every NIC has unless it says otherwise.", NIC_DEFAULT, "[ MODEL = virtio ]"),
+    _vector("SCHED_ACTION", "Something to do at a set time.", SCHED_ACTION, '[ ACTION = poweroff, TIME = "+3600" ]',
+            repeats=True),
     _vector("CONTEXT", "Variables for the guest, on its context disk; see below for `$NAME` and its like.", None,
             '[ NETWORK = YES, SET_HOSTNAME = "$NAME" ]'),
     _text("HYPERVISOR", "Hypervisor driver; any that the host has without it.", "libvirt", **_WORD),
@@ -220,14 +308,22 @@ VM = (
     _text("DESCRIPTION", "A text for people.", "the web server", use=Use.KEPT),
     _text("LABELS", "Words to find the VM by.", "web,test", use=Use.KEPT, repeats=True),
     _text("LOGO", "Picture for web pages.", use=Use.KEPT),
-    _text("CPU_COST", "What a core costs.", use=Use.KEPT),
-    _text("MEMORY_COST", "What a MB costs.", use=Use.KEPT),
-    _text("DISK_COST", "What a MB of disk costs.", use=Use.KEPT),
+    *(
+        _field(Kind.NUMBER, name, says, "0.1", minimum=0, maximum=999_999_999, use=Use.KEPT)
+        for name, says in (
+            ("CPU_COST", "What a core costs in an hour."),
+            ("MEMORY_COST", "What a MB of memory costs in an hour."),
+            ("DISK_COST", "What a MB of disk costs in an hour."),
+        )
+    ),
+    _choice("MEMORY_UNIT_COST", "The unit that people are shown the cost of memory in.", "MB", "GB", use=Use.KEPT),
+    _vector("HAIZEA", "A lease, for the scheduler that reads it: start, duration, deadline.", None, use=Use.KEPT),
+    _vector("USER_INPUTS", "What a program asks before it uses the template.", None, use=Use.KEPT),
     *(
         _text(name, "Added by OpenNebula itself; harmless.", use=Use.KEPT)
         for name in (
             "AUTOMATIC_REQUIREMENTS", "AUTOMATIC_DS_REQUIREMENTS", "AUTOMATIC_NIC_REQUIREMENTS", "TEMPLATE_ID", "VMID",
-            "INPUTS_ORDER", "INFO",
+            "INPUTS_ORDER", "INFO", "SCHED_MESSAGE",
         )
     ),
     _unused("MEMORY_MAX", "Upper limit for memory hot-plug."),
@@ -235,24 +331,15 @@ VM = (
     _unused("MEMORY_RESIZE_MODE", "How memory is hot-plugged."),
     _unused("VCPU_MAX", "Upper limit for processor hot-plug."),
     _unused("NIC_ALIAS", "A further address of a NIC.", keys=None, repeats=True),
-    _unused("NIC_DEFAULT", "What every NIC has unless it says otherwise.", keys=None),
-    _unused("INPUT", "A mouse or tablet.", keys=None, repeats=True),
-    _unused("VIDEO", "The video card.", keys=None),
     _unused("PCI", "A device of the host.", keys=None, repeats=True),
     _unused("TPM", "A trusted platform module.", keys=None),
     _unused("SCHED_DS_REQUIREMENTS", "What a datastore must have to be chosen."),
     _unused("SCHED_DS_RANK", "What makes one datastore better than another."),
     _unused("USER_PRIORITY", "Which of a user's VMs is placed first."),
-    _unused("SCHED_ACTION", "Something to do at a set time.", keys=None, repeats=True),
-    _unused("USER_INPUTS", "What to ask before the template is used.", keys=None),
-    _unused("RAW", "Text for the hypervisor, as it is.", keys=None, repeats=True),
     _unused("EMULATOR", "Path of the emulator on the host."),
-    _unused("TOPOLOGY", "Sockets, cores, threads, pinning, huge pages.", keys=None),
     _unused("NUMA_NODE", "One NUMA node of the guest.", keys=None, repeats=True),
     _unused("BACKUP_CONFIG", "How backups are made.", keys=None),
-    _unused("HAIZEA", "Lease: start, duration, deadline.", keys=None),
     _unused("VMGROUP", "Group that the VM is placed with or away from.", keys=None),
-    _unused("SCHED_MESSAGE", "Added by OpenNebula's scheduler."),
 )  # fmt: skip
 
 _PREFIX = {"pattern": r"[0-9A-Fa-f:]{2,39}(/64)?", "pattern_says": "an IPv6 prefix of 64 bits, like 2001:db8::"}
@@ -302,7 +389,8 @@ IMAGE = (
     _text("NAME", "Name of the image; it has to have one that is not a number.", "tiny", **_NAME),
     _text("PATH", "File under an import directory of an agent, or an http(s) URL.", "tiny.qcow2",
           pattern=r"[^\n\t]{1,4096}", pattern_says="a path or URL"),
-    _choice("TYPE", "What the image is for.", "os", "datablock", "cdrom", "kernel", "ramdisk", default="os"),
+    _choice("TYPE", "What the image is for.", "os", "datablock", "cdrom", "kernel", "ramdisk", "context",
+            default="os, or datablock for an empty one"),
     _choice("FORMAT", "Format of the file; found out without it.", "qcow2", "raw"),
     _choice("DRIVER", "The same as FORMAT.", "qcow2", "raw"),
     _text("DATASTORE", "Name of the datastore to keep it in.", "default", **_REFERENCE),
@@ -310,7 +398,10 @@ IMAGE = (
           pattern_says="64 hexadecimal digits"),
     _text("DESCRIPTION", "A text for people.", use=Use.KEPT),
     _integer("SIZE", "Size of an empty image.", "1024", 1, _MAX_DISK_MIB, unit="MB"),
-    *_unused_keys("PERSISTENT", "DEV_PREFIX", "TARGET", "SOURCE", "FS", "MD5", "SHA1", "PUBLIC", "DISK_TYPE"),
+    _boolean("PERSISTENT", "Given to one VM at a time, whose disk becomes the image again when the VM ends.",
+             default="no"),
+    _text("DEV_PREFIX", "Bus of disks that do not say theirs: `vd`, `sd` or `hd`.", use=Use.KEPT),
+    *_unused_keys("TARGET", "SOURCE", "FS", "MD5", "SHA1", "PUBLIC", "DISK_TYPE"),
 )  # fmt: skip
 
 
@@ -337,5 +428,8 @@ def _table(what: str, fields: tuple[Field, ...]) -> Table:
 
 
 VM_TABLE = _table("a VM", VM)
+SCHED_TABLE = _table(
+    "a schedule", tuple(dataclasses.replace(field, required=True) for field in VM if field.name == "SCHED_ACTION")
+)
 NETWORK_TABLE = _table("a network", NETWORK)
 IMAGE_TABLE = _table("an image", IMAGE)
