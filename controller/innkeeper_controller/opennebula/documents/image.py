@@ -1,0 +1,59 @@
+"""An image's document."""
+
+from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.opennebula.documents.markup import attributes, element, escaped, ids, moment
+from innkeeper_controller.opennebula.documents.ownership import head, lock, permissions
+from innkeeper_controller.opennebula.documents.vm_devices import mib
+from innkeeper_controller.opennebula.numbers import (
+    DISK_CDROM,
+    DISK_FILE,
+    GONE,
+    IMAGE_READY,
+    IMAGE_STATES,
+    IMAGE_TYPES,
+    IMAGE_USED,
+    IMAGE_USED_PERSISTENT,
+)
+from innkeeper_controller.records import Image
+
+_NOTHING_ELSE = (
+    f"<SNAPSHOTS><ALLOW_ORPHANS>NO</ALLOW_ORPHANS><CURRENT_BASE>{GONE}</CURRENT_BASE><NEXT_SNAPSHOT>0</NEXT_SNAPSHOT>"
+    "</SNAPSHOTS><BACKUP_INCREMENTS></BACKUP_INCREMENTS><BACKUP_DISK_IDS></BACKUP_DISK_IDS>"
+)
+
+
+def image(cluster: Cluster, record: Image) -> str:
+    """Return all of an image; lists have the same."""
+    vm_ids = sorted(cluster.vms_of_image.get(record.image_id, ()))
+    state = state_of(record, len(vm_ids))
+    datastore = cluster.datastores.get(record.datastore)
+    return (
+        f"<IMAGE>{head(cluster, record.image_id, record)}{lock(cluster, record.lock)}{permissions(record.mode)}"
+        f"<TYPE>{IMAGE_TYPES[record.type]}</TYPE>"
+        f"<DISK_TYPE>{DISK_CDROM if record.type == 'cdrom' else DISK_FILE}</DISK_TYPE>"
+        f"<PERSISTENT>{int(record.persistent)}</PERSISTENT>"
+        f"<REGTIME>{moment(record.registered_at_s)}</REGTIME><MODTIME>{moment(record.modified_at_s)}</MODTIME>"
+        f"{element('SOURCE', record.sha256)}{element('PATH', record.source)}<FORMAT>{escaped(record.format)}</FORMAT>"
+        f"<FS></FS><SIZE>{mib(record.virtual_size_bytes)}</SIZE><STATE>{state}</STATE><PREV_STATE>{state}</PREV_STATE>"
+        f"<RUNNING_VMS>{len(vm_ids)}</RUNNING_VMS><CLONING_OPS>0</CLONING_OPS><CLONING_ID>{GONE}</CLONING_ID>"
+        f"<TARGET_SNAPSHOT>{GONE}</TARGET_SNAPSHOT>"
+        f"<DATASTORE_ID>{datastore.datastore_id if datastore else GONE}</DATASTORE_ID>"
+        f"{element('DATASTORE', record.datastore)}{ids('VMS', vm_ids)}<CLONES></CLONES><APP_CLONES></APP_CLONES>"
+        f"{_template(record)}{_NOTHING_ELSE}</IMAGE>"
+    )
+
+
+def state_of(record: Image, vms: int) -> int:
+    """Return the image's STATE; a READY one is USED while VMs have it."""
+    state = IMAGE_STATES[record.state]
+    if state != IMAGE_READY or not vms:
+        return state
+    return IMAGE_USED_PERSISTENT if record.persistent else IMAGE_USED
+
+
+def _template(record: Image) -> str:
+    noted = dict(record.attributes)
+    noted.setdefault("DEV_PREFIX", "hd" if record.type == "cdrom" else "vd")
+    if record.error:
+        noted["ERROR"] = record.error
+    return f"<TEMPLATE>{attributes(noted)}</TEMPLATE>"
