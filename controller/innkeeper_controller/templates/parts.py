@@ -1,19 +1,18 @@
-"""The vectors of a VM's template as values: disks, NICs, boot, screen, context."""
+"""The vectors of a VM's template that name things kept elsewhere: disks, NICs, boot, context."""
 
 import re
-from collections.abc import Sequence
 
 from innkeeper_controller.templates.context import reference_mistakes
 from innkeeper_controller.templates.validation import Checked, Findings, Group
 from innkeeper_controller.templates.vocabulary import FILE_REFERENCE
-from innkeeper_plugins.vocabulary import DiskKind, Graphics, Value
+from innkeeper_plugins.vocabulary import DiskKind, Value
 
 _FILE = re.compile(FILE_REFERENCE)
 _DEVICE = re.compile(r"(disk|nic)([0-9]{1,4})")
 #: Boot devices as OpenNebula 3 and before wrote them.
 _OLD_DEVICES = {"hd": "disk0", "network": "nic0"}
 _KIND_OF_TYPE = {"fs": DiskKind.VOLATILE, "block": DiskKind.VOLATILE, "swap": DiskKind.SWAP}
-_PASSED_AS_BOOLEAN = ("yes", "no")
+_PREFIX_OF_BUS = {"virtio": "vd", "scsi": "sd", "ide": "hd"}
 
 
 class DiskTemplate(Value):
@@ -86,7 +85,8 @@ def disks_of(checked: Checked) -> tuple[DiskTemplate, ...]:
 
 
 def _disk(group: Group, findings: Findings) -> DiskTemplate:
-    image = _reference(group, "IMAGE", findings)
+    image = _reference(group, "IMAGE", findings) or _image_of_source(group, findings)
+    _remark_on_persistence(group, findings)
     kind = DiskKind.IMAGE if image else _empty_kind(group, findings)
     return DiskTemplate(
         image=image,
@@ -94,7 +94,7 @@ def _disk(group: Group, findings: Findings) -> DiskTemplate:
         datastore=group.text("DATASTORE"),
         size_mib=group.integer("SIZE"),
         target=group.text("TARGET"),
-        dev_prefix=group.text("DEV_PREFIX"),
+        dev_prefix=group.text("DEV_PREFIX") or _PREFIX_OF_BUS.get(group.text("BUS"), ""),
         format=group.text("FORMAT") or group.text("DRIVER"),
         filesystem=group.text("FS"),
         cache=group.text("CACHE"),
@@ -112,11 +112,27 @@ def _reference(group: Group, name: str, findings: Findings) -> str:
     return number or text
 
 
+def _image_of_source(group: Group, findings: Findings) -> str:
+    """Return the image that the first releases of OpenNebula took from a path."""
+    name = group.text("SOURCE").rstrip("/").rsplit("/", 1)[-1]
+    if name:
+        text = f"SOURCE is the old name of IMAGE; image {name} is taken."
+        findings.remark(group.place("SOURCE"), "DISK/SOURCE", text)
+    return name
+
+
+def _remark_on_persistence(group: Group, findings: Findings) -> None:
+    for name, usual in (("CLONE", True), ("SAVE", False)):
+        if name in group.entries and group.flag(name) is not usual:
+            text = f"Whether a disk is its image itself, and changes it, the image says, not {name}."
+            findings.remark(group.place(name), f"DISK/{name}", text)
+
+
 def _empty_kind(group: Group, findings: Findings) -> DiskKind:
     place = (group.line, group.column)
     if group.is_damaged:
         return DiskKind.VOLATILE
-    if "TYPE" not in group.entries:
+    if group.text("TYPE") not in _KIND_OF_TYPE:
         text = "A disk needs an image, IMAGE = tiny, or a type and size, TYPE = fs, SIZE = 512."
         findings.mistake(place, "DISK", text)
         return DiskKind.VOLATILE
@@ -127,21 +143,31 @@ def _empty_kind(group: Group, findings: Findings) -> DiskKind:
 
 def nics_of(checked: Checked) -> tuple[NicTemplate, ...]:
     """Return the network cards in order; their ids count from 0 in it."""
-    return tuple(_nic(group, checked.findings) for group in checked.vectors.get("NIC", ()))
+    model = checked.only("NIC_DEFAULT").text("MODEL")
+    return tuple(_nic(group, checked.findings, model) for group in checked.vectors.get("NIC", ()))
 
 
-def _nic(group: Group, findings: Findings) -> NicTemplate:
+def _nic(group: Group, findings: Findings, usual_model: str) -> NicTemplate:
     network = _reference(group, "NETWORK", findings)
+    if "NETWORK_MODE" in group.entries and network:
+        text = f"NETWORK_MODE has no effect: the NIC is put into {network}."
+        findings.remark(group.place("NETWORK_MODE"), "NIC/NETWORK_MODE", text)
     if not network and not group.is_damaged:
-        findings.mistake((group.line, group.column), "NIC/NETWORK", "A NIC needs a network, like NETWORK = lan.")
+        findings.mistake((group.line, group.column), "NIC/NETWORK", _NO_NETWORK["NETWORK_MODE" in group.entries])
     return NicTemplate(
         network=network,
         ip=group.text("IP"),
         mac=group.text("MAC"),
-        model=group.text("MODEL"),
+        model=group.text("MODEL") or usual_model,
         line=group.line,
         column=group.column,
     )
+
+
+_NO_NETWORK = {
+    False: "A NIC needs a network, like NETWORK = lan.",
+    True: "Networks are not chosen by a scheduler here; the NIC needs one, like NETWORK = lan.",
+}
 
 
 def boot_of(checked: Checked, *, disks: int, nics: int) -> BootTemplate:
@@ -169,8 +195,9 @@ def boot_of(checked: Checked, *, disks: int, nics: int) -> BootTemplate:
 
 def _file(group: Group, name: str) -> str:
     """Return the image that a kernel or RAM disk is, by either of the two ways to say it."""
-    match = _FILE.fullmatch(group.text(f"{name}_DS"))
-    return match[2].strip() if match else group.text(name)
+    wanted = group.text(f"{name}_DS") or group.text(name)
+    match = _FILE.fullmatch(wanted)
+    return match[2].strip() if match else wanted
 
 
 def _order(group: Group, findings: Findings, counts: dict[str, int]) -> tuple[str, ...]:
@@ -192,29 +219,6 @@ def _device_fault(device: str, counts: dict[str, int]) -> str:
     if number < counts[kind]:
         return ""
     return f"BOOT has {device}, but the template has {counts[kind]} of them, counted from {kind}0."
-
-
-def graphics_of(checked: Checked) -> Graphics | None:
-    """Return the guest's screen; None for none."""
-    groups: Sequence[Group] = checked.vectors.get("GRAPHICS", ())
-    if not groups:
-        return None
-    group = groups[0]
-    return Graphics(
-        type=group.text("TYPE", "vnc"),
-        listen=group.text("LISTEN", "127.0.0.1"),
-        port=group.integer("PORT") or None,
-        keymap=group.text("KEYMAP"),
-    )
-
-
-def features_of(checked: Checked) -> dict[str, str]:
-    """Return the features that were given: ``{ACPI: yes, IOTHREADS: 2}``."""
-    entries = checked.only("FEATURES").entries
-    return {
-        name: _PASSED_AS_BOOLEAN[not entry.value] if isinstance(entry.value, bool) else str(entry.value)
-        for name, entry in entries.items()
-    }
 
 
 def context_of(checked: Checked) -> dict[str, str]:

@@ -166,6 +166,8 @@ class _Check:
             if known.use is Use.NO_EFFECT:
                 text = f"{known.name} has no effect yet."
                 self._findings.remark((attribute.line, attribute.column), known.name, text)
+            elif known.kind not in {Kind.TEXT, Kind.VECTOR} and isinstance(attribute.value, str):
+                self._scalar({}, known, attribute.value, (attribute.value_line, attribute.value_column), known.name)
             return
         place = (attribute.value_line, attribute.value_column)
         # XML and a text's NAME = cannot tell an empty vector from an empty value.

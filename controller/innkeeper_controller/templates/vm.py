@@ -11,6 +11,14 @@ from innkeeper_controller.templates import syntax
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.errors import TemplateError, in_order
 from innkeeper_controller.templates.kept import kept_as_text, merged
+from innkeeper_controller.templates.machine import (
+    features_of,
+    graphics_of,
+    inputs_of,
+    processors_of,
+    raw_of,
+    video_of,
+)
 from innkeeper_controller.templates.parts import (
     BootTemplate,
     DiskTemplate,
@@ -18,16 +26,15 @@ from innkeeper_controller.templates.parts import (
     boot_of,
     context_of,
     disks_of,
-    features_of,
-    graphics_of,
     nics_of,
 )
 from innkeeper_controller.templates.placement import rank_of, requirements_of
+from innkeeper_controller.templates.schedule import SchedActionTemplate, scheduled_of
 from innkeeper_controller.templates.syntax import Syntax
 from innkeeper_controller.templates.validation import Checked, check
 from innkeeper_controller.templates.vocabulary import VM_TABLE
 from innkeeper_controller.turn import Mistake
-from innkeeper_plugins.vocabulary import Graphics, Value
+from innkeeper_plugins.vocabulary import Graphics, InputDevice, Raw, Topology, Value
 
 __all__ = ["DiskTemplate", "NicTemplate", "VmTemplate", "read_vm_template", "vm_template", "with_overrides"]
 
@@ -52,7 +59,12 @@ class VmTemplate(Value):
     #: Not expanded yet; see ``context.expand``.
     context: dict[str, str] = {}
     graphics: Graphics | None = None
+    inputs: tuple[InputDevice, ...] = ()
+    #: Video card; empty lets the hypervisor choose.
+    video: str = ""
     cpu_model: str = ""
+    topology: Topology | None = None
+    raw: Raw | None = None
     #: ``{ACPI: yes}``
     features: dict[str, str] = {}
     #: Hypervisor driver; empty for any.
@@ -60,6 +72,7 @@ class VmTemplate(Value):
     #: Expressions that are known to parse; empty for none.
     requirements: str = ""
     rank: str = ""
+    scheduled: tuple[SchedActionTemplate, ...] = ()
     #: What is kept but not acted on, as it was written; a repeated one has a line for each.
     attributes: dict[str, str] = {}
     #: What the author should know although nothing is wrong: defaults taken, attributes without effect.
@@ -139,33 +152,39 @@ def with_overrides(attributes: Sequence[Attribute], overrides: Mapping[str, str]
 def _built(checked: Checked, host_attributes: Collection[str]) -> VmTemplate:
     top, findings = checked.top, checked.findings
     disks, nics = disks_of(checked), nics_of(checked)
-    _remark_on_processors(checked)
+    vcpus, topology = processors_of(checked)
+    _remark_on_processors(checked, vcpus)
     hypervisor = top.text("HYPERVISOR")
     return VmTemplate(
         name=top.text("NAME"),
         cpu_cores=top.number("CPU", 1.0),
-        vcpus=top.integer("VCPU", 1),
+        vcpus=vcpus,
         memory_mib=top.integer("MEMORY"),
         disks=disks,
         nics=nics,
         boot=boot_of(checked, disks=len(disks), nics=len(nics)),
         context=context_of(checked),
         graphics=graphics_of(checked),
+        inputs=inputs_of(checked),
+        video=video_of(checked),
+        topology=topology,
+        raw=raw_of(checked),
         cpu_model=checked.only("CPU_MODEL").text("MODEL"),
         features=features_of(checked),
         hypervisor=_DRIVER_OF.get(hypervisor, hypervisor),
         requirements=requirements_of(checked, host_attributes),
         rank=rank_of(checked, host_attributes),
+        scheduled=scheduled_of(checked),
         attributes=kept_as_text(checked.others),
         remarks=in_order(findings.remarks),
     )
 
 
-def _remark_on_processors(checked: Checked) -> None:
+def _remark_on_processors(checked: Checked, vcpus: int) -> None:
     top = checked.top
     if "CPU" not in top.entries:
         checked.findings.remark((0, 0), "CPU", "CPU is not given; 1 core is set aside for the VM.")
-    cpu_cores, vcpus = top.number("CPU", 1.0), top.integer("VCPU", 1)
+    cpu_cores = top.number("CPU", 1.0)
     if cpu_cores > vcpus:
         text = f"{cpu_cores:g} cores are set aside, but the guest sees {vcpus} of them; VCPU says how many it sees."
         checked.findings.remark(top.place("CPU"), "CPU", text)

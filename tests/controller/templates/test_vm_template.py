@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from innkeeper_controller.templates import Syntax, parse
 from innkeeper_controller.templates.errors import TemplateError, sentence
 from innkeeper_controller.templates.parts import BootTemplate
+from innkeeper_controller.templates.schedule import SchedActionTemplate, sched_action_templates
 from innkeeper_controller.templates.vm import (
     DiskTemplate,
     NicTemplate,
@@ -19,7 +20,7 @@ from innkeeper_controller.templates.vm import (
 )
 from innkeeper_controller.templates.vocabulary import VM, Kind, Use
 from innkeeper_controller.turn import Mistake
-from innkeeper_plugins.vocabulary import DiskKind, Graphics
+from innkeeper_plugins.vocabulary import DiskKind, Graphics, InputDevice, Raw, Topology
 
 SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
 CPU_REMARK = Mistake(message="CPU is not given; 1 core is set aside for the VM.", field="CPU")
@@ -150,15 +151,18 @@ def test_an_empty_template_says_what_a_vm_needs():
         ("DISK = tiny", "DISK has to be a vector, like DISK = [ IMAGE = tiny ]."),
         ("DISK = [ ]", "A disk needs an image, IMAGE = tiny, or a type and size, TYPE = fs, SIZE = 512."),
         ("DISK = [ TYPE = swap ]", "An empty disk needs a SIZE in MB, like SIZE = 512."),
-        ("DISK = [ TYPE = swop, SIZE = 1 ]", "TYPE has to be one of fs, swap, block, not 'swop'. Did you mean swap?"),
+        (
+            "DISK = [ TYPE = swop, SIZE = 1 ]",
+            "TYPE has to be one of fs, swap, block, file, disk, cdrom, not 'swop'. Did you mean swap?",
+        ),
         ("DISK = [ TYPE = fs, SIZE = 2G ]", "SIZE has to be a whole number of MB, not '2G'. Did you mean 2048?"),
         ("DISK = [ TYPE = fs, SIZE = 1, FS = ntfs ]", "FS has to be one of ext4, ext2, vfat, not 'ntfs'."),
         ("DISK = [ IMAGE = x, TARGET = sdaaa ]", "TARGET has to be vd, sd or hd and a letter, like vda, not 'sdaaa'."),
         ("DISK = [ IMGE = x ]", "DISK has no IMGE. Did you mean IMAGE?"),
         (
             "DISK = [ IMAGE = x, WHATEVER = y ]",
-            ("DISK has no WHATEVER; it has IMAGE, IMAGE_ID, TYPE, SIZE, FS, FORMAT, DRIVER, DATASTORE, TARGET, "
-            "DEV_PREFIX, CACHE, READONLY."),
+            ("DISK has no WHATEVER; it has IMAGE, IMAGE_ID, TYPE, SIZE, SOURCE, IMAGE_UID, IMAGE_UNAME, CLONE, SAVE, "
+            "FS, FORMAT, DRIVER, DATASTORE, TARGET, DEV_PREFIX, BUS, CACHE, READONLY."),
         ),
         ("NIC = [ ]", "A NIC needs a network, like NETWORK = lan."),
         ("NIC = [ NETWORK = x, IP = 1.2.3 ]", "IP: '1.2.3' is no IPv4 address; one looks like 192.168.0.10."),
@@ -235,7 +239,7 @@ def test_a_host_attribute_that_hosts_have_is_no_mistake_however_close_it_is_to_a
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("RAW = [ TYPE = kvm ]", ["line 2, column 1: RAW has no effect yet."]),
+        ("TPM = [ MODEL = tpm-crb ]", ["line 2, column 1: TPM has no effect yet."]),
         ("DISK = [ IMAGE = x, IO = native ]", ["line 2, column 21: IO in DISK has no effect yet."]),
         ("IMAGE = x", ["line 2, column 1: IMAGE does nothing here; to act it belongs into DISK = [ IMAGE = ... ]."]),
         ("DISK = [ IMAGE = x, IMAGE_ID = 1 ]",
@@ -252,8 +256,18 @@ def test_a_host_attribute_that_hosts_have_is_no_mistake_however_close_it_is_to_a
         ('SCHED_REQUIREMENTS = "(NAME = a | NAME = b) & ID = 3"', []),
         ("OWNER = me", []),
         ("TEMPLATE_ID = 3 VMID = 4", []),
-        ("SCHED_ACTION = [ ACTION = stop ] SCHED_ACTION = [ ACTION = resume ]",
-         ["line 2, column 1: SCHED_ACTION has no effect yet.", "line 2, column 34: SCHED_ACTION has no effect yet."]),
+        ("SCHED_ACTION = [ ACTION = stop, TIME = 5, DAYS = 1 ]",
+         ["line 2, column 50: DAYS has no effect without REPEAT."]),
+        ("DISK = [ SOURCE = /images/tiny, BUS = scsi ]",
+         ["line 2, column 19: SOURCE is the old name of IMAGE; image tiny is taken."]),
+        ("DISK = [ IMAGE = x, CLONE = yes, SAVE = no, IMAGE_UNAME = ann ]", []),
+        ("DISK = [ IMAGE = x, CLONE = no ]",
+         ["line 2, column 29: Whether a disk is its image itself, and changes it, the image says, not CLONE."]),
+        ("DISK = [ IMAGE = x, SAVE = yes ]",
+         ["line 2, column 28: Whether a disk is its image itself, and changes it, the image says, not SAVE."]),
+        ("NIC = [ NETWORK = lan, NETWORK_MODE = auto, EXTERNAL = yes, NETWORK_UID = 0 ]",
+         ["line 2, column 39: NETWORK_MODE has no effect: the NIC is put into lan."]),
+        ("HAIZEA = [ START = now ] USER_INPUTS = [ ] CPU_COST = 0.5 MEMORY_UNIT_COST = gb", []),
     ],
 )  # fmt: skip
 def test_what_may_surprise_is_remarked_on(text, expected):
@@ -292,6 +306,18 @@ def test_a_kept_value_that_text_syntax_cannot_write_is_still_kept():
     assert read_vm_template("MEMORY = 1\nOWN = [ A = C:\\ ]").attributes == {"OWN": "[ A = C:\\ ]"}
 
 
+#: What vectors need beside the key that is looked at; a key that stands twice keeps its first value.
+NEEDED = {
+    "DISK": ", IMAGE = x",
+    "NIC": ", NETWORK = x",
+    "OS": ", KERNEL = x",
+    "INPUT": ", TYPE = mouse",
+    "VIDEO": ", TYPE = vga",
+    "RAW": ", TYPE = vmware",
+    "SCHED_ACTION": ", ACTION = stop, TIME = 1, REPEAT = 0, DAYS = 1, END_VALUE = 1",
+}
+
+
 def acting_fields():
     return [(field, key) for field in VM for key in field.keys or () if key.use is Use.ACTS]
 
@@ -307,13 +333,10 @@ def test_the_example_of_every_attribute_is_right(field):
 
 @pytest.mark.parametrize(("field", "key"), acting_fields(), ids=lambda field: field.name)
 def test_the_example_of_every_key_is_right(field, key):
-    needed = {"DISK": "IMAGE = x, ", "NIC": "NETWORK = x, ", "OS": "KERNEL = x, "}.get(field.name, "")
     example = key.example.replace('"', '\\"')
-    text = (
-        f'MEMORY = 1\nDISK = [ IMAGE = x ]\nNIC = [ NETWORK = x ]\n{field.name} = [ {needed}{key.name} = "{example}" ]'
-    )
+    pairs = f'{key.name} = "{example}"{NEEDED.get(field.name, "")}'
 
-    assert read_vm_template(text)
+    assert read_vm_template(f"MEMORY = 1\nDISK = [ IMAGE = x ]\nNIC = [ NETWORK = x ]\n{field.name} = [ {pairs} ]")
 
 
 WORDS = st.sampled_from([*(field.name for field in VM), *(key.name for _, key in acting_fields()), "OWN", "X1"])
@@ -339,3 +362,137 @@ def test_any_attributes_are_either_understood_or_refused_with_sentences(lines):
             assert mistake.field
     else:
         assert template.memory_mib >= 1
+
+
+MACHINE = """
+MEMORY = 64
+VCPU = 4
+INPUT = [ TYPE = tablet, BUS = usb ]
+INPUT = [ TYPE = keyboard ]
+GRAPHICS = [ TYPE = spice, LISTEN = 0.0.0.0, PASSWD = "s e c r e t" ]
+VIDEO = [ TYPE = virtio ]
+RAW = [ TYPE = vmware, DATA = "<" ]
+RAW = [ TYPE = kvm, DATA = "<devices><watchdog model=\'i6300esb\'/></devices>" ]
+TOPOLOGY = [ CORES = 2, PIN_POLICY = NONE ]
+FEATURES = [ ACPI = yes, PAE = no, IOTHREADS = 2, VIRTIO_BLK_QUEUES = auto ]
+CPU_MODEL = [ MODEL = host-model ]
+NIC_DEFAULT = [ MODEL = e1000 ]
+NIC = [ NETWORK = lan ]
+NIC = [ NETWORK = lan, MODEL = virtio ]
+"""
+
+
+def test_a_template_says_what_the_machine_is_like():
+    template = read_vm_template(MACHINE)
+
+    assert (
+        template.inputs,
+        template.graphics,
+        template.video,
+        template.raw,
+        template.vcpus,
+        template.topology,
+        template.features,
+        template.cpu_model,
+        [nic.model for nic in template.nics],
+        template.attributes,
+    ) == (
+        (InputDevice(type="tablet", bus="usb"), InputDevice(type="keyboard")),
+        Graphics(type="spice", listen="0.0.0.0", password="s e c r e t"),
+        "virtio",
+        Raw(type="kvm", data="<devices><watchdog model='i6300esb'/></devices>"),
+        4,
+        Topology(sockets=2, cores=2, threads=1),
+        {"ACPI": "yes", "PAE": "no", "IOTHREADS": "2", "VIRTIO_BLK_QUEUES": "auto"},
+        "host-model",
+        ["e1000", "virtio"],
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "vcpus", "topology"),
+    [
+        ("", 1, None),
+        ("VCPU = 3", 3, None),
+        ("VCPU = 3 TOPOLOGY = [ PIN_POLICY = CORE ]", 3, None),
+        ("TOPOLOGY = [ SOCKETS = 2, CORES = 3, THREADS = 2 ]", 12, Topology(sockets=2, cores=3, threads=2)),
+        ("VCPU = 8 TOPOLOGY = [ SOCKETS = 2 ]", 8, Topology(sockets=2, cores=4, threads=1)),
+        ("VCPU = 8 TOPOLOGY = [ THREADS = 2 ]", 8, Topology(sockets=4, cores=1, threads=2)),
+        ("VCPU = 8 TOPOLOGY = [ CORES = 2, THREADS = 2 ]", 8, Topology(sockets=2, cores=2, threads=2)),
+    ],
+)
+def test_what_a_topology_leaves_out_is_made_of_the_rest(text, vcpus, topology):
+    template = read_vm_template(f"MEMORY = 1 {text}")
+
+    assert (template.vcpus, template.topology) == (vcpus, topology)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "VCPU = 3 TOPOLOGY = [ SOCKETS = 2 ]",
+            "line 2, column 10: 2 sockets of 1 cores of 1 threads are 2 processors, but VCPU is 3.",
+        ),
+        (
+            'RAW = [ TYPE = kvm, DATA = "<a>" ]',
+            "line 2, column 29: DATA of RAW has to be XML elements: mismatched tag.",
+        ),
+        ("INPUT = [ BUS = usb ]", "line 2, column 1: INPUT needs TYPE, like TYPE = tablet."),
+        ("CPU_COST = much", "line 2, column 12: CPU_COST has to be a number, not 'much'."),
+        (
+            "NIC = [ NETWORK_MODE = auto ]",
+            ("line 2, column 1: Networks are not chosen by a scheduler here; the NIC needs one, like NETWORK = lan."),
+        ),
+        (
+            "SCHED_ACTION = [ ACTION = stop, TIME = tomorrow ]",
+            "line 2, column 40: TIME has to be seconds since 1970, or + and seconds, not 'tomorrow'.",
+        ),
+        (
+            "SCHED_ACTION = [ ACTION = stop, TIME = 1, REPEAT = 0, DAYS = 7 ]",
+            ("line 2, column 62: What is repeated weekly needs DAYS: numbers with commas between them, each 0 to 6."),
+        ),
+        (
+            'SCHED_ACTION = [ ACTION = stop, TIME = 1, REPEAT = 3, DAYS = "1,2" ]',
+            "line 2, column 63: What is repeated hourly needs DAYS: one number, each 1 to 168.",
+        ),
+        (
+            "SCHED_ACTION = [ ACTION = stop, TIME = 1, END_TYPE = 1 ]",
+            "line 2, column 54: END_TYPE = 1 needs END_VALUE: how often.",
+        ),
+    ],
+)
+def test_a_machine_that_cannot_be_is_refused(text, expected):
+    with pytest.raises(TemplateError) as caught:
+        read_vm_template(f"MEMORY = 1\n{text}")
+
+    assert [sentence(each) for each in caught.value.mistakes] == [expected]
+
+
+def test_actions_at_set_times_are_typed():
+    text = (
+        'SCHED_ACTION = [ ACTION = poweroff-hard, TIME = "+3600" ]'
+        ' SCHED_ACTION = [ ACTION = snapshot-create, TIME = 1893456000, ARGS = "daily", REPEAT = 0, DAYS = "1, 5",'
+        " END_TYPE = 1, END_VALUE = 10 ]"
+    )
+    actions = (
+        SchedActionTemplate(action="poweroff-hard", after_s=3600),
+        SchedActionTemplate(
+            action="snapshot-create", at_s=1893456000, args="daily", repeat=0, days="1,5", end_type=1, end_value=10
+        ),
+    )
+
+    assert read_vm_template(f"MEMORY = 1 {text}").scheduled == actions
+    assert sched_action_templates(parse(text)) == actions
+
+
+def test_a_schedule_without_action_is_refused():
+    with pytest.raises(TemplateError, match="A schedule needs SCHED_ACTION"):
+        sched_action_templates(parse(""))
+
+
+@pytest.mark.parametrize("form", ["KERNEL = vmlinuz", 'KERNEL_DS = "$FILE[IMAGE=vmlinuz]"',
+                                  'KERNEL = "$FILE[IMAGE=\\"vmlinuz\\", IMAGE_UNAME=\\"ann\\"]"'])  # fmt: skip
+def test_a_kernel_may_be_named_in_each_of_the_ways_of_opennebula(form):
+    assert read_vm_template(f"MEMORY = 1 OS = [ {form} ]").boot.kernel == "vmlinuz"
