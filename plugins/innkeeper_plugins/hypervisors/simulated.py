@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from innkeeper_plugins.errors import DriverError
+from innkeeper_plugins.hypervisors import simulated_changes as changes
 from innkeeper_plugins.hypervisors.simulated_console import SimulatedConsole
 from innkeeper_plugins.hypervisors.simulated_guests import (
     DirectoryStore,
@@ -25,10 +26,30 @@ from innkeeper_plugins.hypervisors.simulated_guests import (
 )
 from innkeeper_plugins.protocols import HYPERVISOR_CAPABILITIES, Place, checkpoint_path
 from innkeeper_plugins.transfer.misbehaviour import Misbehaviour, Orders
-from innkeeper_plugins.vocabulary import Observation, PowerState, Vm, VmId, may_be_same
+from innkeeper_plugins.vocabulary import Disk, Nic, Observation, PowerState, Vm, VmId, may_be_same
 
 NAME = "simulated"
-VERBS = ("deploy", "shutdown", "cancel", "save", "restore", "migrate", "reboot", "reset", "poll", "console")
+VERBS = (
+    "deploy",
+    "shutdown",
+    "cancel",
+    "save",
+    "restore",
+    "migrate",
+    "reboot",
+    "reset",
+    "attach_disk",
+    "detach_disk",
+    "attach_nic",
+    "detach_nic",
+    "snapshot_create",
+    "snapshot_revert",
+    "snapshot_delete",
+    "grow_disk",
+    "resize",
+    "poll",
+    "console",
+)
 SCHEME = "sim"
 
 _replace = msgspec.structs.replace
@@ -41,7 +62,7 @@ class SimulatedOptions(Orders, frozen=True, kw_only=True, forbid_unknown_fields=
     state_directory: str = ""
     #: Name of this host among the hosts of a ``World``.
     host: str = ""
-    #: The guests do not hear the power button.
+    #: The guests do not hear the power button, and do not let go of what is detached.
     deaf: bool = False
 
 
@@ -186,6 +207,47 @@ class SimulatedDriver:
         """Start the guest anew; see ``HypervisorDriver``."""
         self._restart("reset", place, vm)
 
+    def attach_disk(self, place: Place, vm: Vm, disk: Disk) -> None:
+        """Note the disk on the guest; see ``HypervisorDriver``."""
+        self._change("attach_disk", place, vm, lambda guest: changes.with_disk(guest, disk))
+
+    def detach_disk(self, place: Place, vm: Vm, disk: Disk) -> None:
+        """Strike the disk off, which a deaf guest does not let go; see ``HypervisorDriver``."""
+        self._unplug("detach_disk", place, vm, lambda guest: changes.without_disk(guest, disk))
+
+    def attach_nic(self, place: Place, vm: Vm, nic: Nic) -> None:
+        """Note the network card on the guest; see ``HypervisorDriver``."""
+        self._change("attach_nic", place, vm, lambda guest: changes.with_nic(guest, nic))
+
+    def detach_nic(self, place: Place, vm: Vm, nic: Nic) -> None:
+        """Strike the network card off, which a deaf guest does not let go; see ``HypervisorDriver``."""
+        self._unplug("detach_nic", place, vm, lambda guest: changes.without_nic(guest, nic))
+
+    def snapshot_create(self, place: Place, vm: Vm, snapshot_id: int, name: str) -> str:  # noqa: ARG002 - as the protocol has it
+        """Note the snapshot on the guest; see ``HypervisorDriver``."""
+        self._change("snapshot_create", place, vm, lambda guest: changes.kept(guest, snapshot_id))
+        return f"sim-snapshot-{snapshot_id}"
+
+    def snapshot_revert(self, place: Place, vm: Vm, snapshot_id: int, hypervisor_id: str) -> None:  # noqa: ARG002 - as the protocol has it
+        """Let the guest be what it was; see ``HypervisorDriver``."""
+        self._change("snapshot_revert", place, vm, lambda guest: changes.reverted(guest, snapshot_id))
+
+    def snapshot_delete(self, place: Place, vm: Vm, snapshot_id: int, hypervisor_id: str) -> None:  # noqa: ARG002 - as the protocol has it
+        """Strike the snapshot off; see ``HypervisorDriver``."""
+        guest = self._find(vm)
+        if guest is None or snapshot_id not in guest.snapshots:
+            return
+        if self._misbehaviour.meet("snapshot_delete", place.progress):
+            self._store.put(changes.dropped(guest, snapshot_id))
+
+    def grow_disk(self, place: Place, vm: Vm, disk: Disk, size_bytes: int) -> None:
+        """Note the disk's size on the guest; see ``HypervisorDriver``."""
+        self._change("grow_disk", place, vm, lambda guest: changes.grown(guest, disk, size_bytes))
+
+    def resize(self, place: Place, vm: Vm, vcpus: int, memory_mib: int) -> None:
+        """Note processors and memory on the guest; see ``HypervisorDriver``."""
+        self._change("resize", place, vm, lambda guest: changes.resized(guest, vm, vcpus, memory_mib))
+
     def poll(self) -> list[Observation]:
         """Say of every guest what it does, or the opposite where that was ordered; see ``HypervisorDriver``."""
         honest, now_s = self._misbehaviour.meet("poll", _nobody_asks), self._clock()
@@ -250,6 +312,23 @@ class SimulatedDriver:
         if parts.scheme != SCHEME or host is None:
             raise DriverError(f"There is no simulated host at {uri}")
         return host.receive, host._store  # noqa: SLF001 - another of our own kind
+
+    def _change(self, verb: str, place: Place, vm: Vm, change: Callable[[Guest], Guest]) -> None:
+        """Let a running guest become another one, unless it is that already."""
+        guest = self._find(vm)
+        if guest is None or not guest.runs:
+            raise _not_running(vm)
+        changed = change(guest)
+        if changed != guest and self._misbehaviour.meet(verb, place.progress):
+            self._put(_replace(changed, generation=vm.generation))
+
+    def _unplug(self, verb: str, place: Place, vm: Vm, change: Callable[[Guest], Guest]) -> None:
+        guest = self._find(vm)
+        if guest is None or not guest.runs:
+            return
+        if self._options.deaf and change(guest) != guest:
+            raise DriverError(f"Guest {guest.name} has not let go; try again, or power it off first", code="timeout")
+        self._change(verb, place, vm, change)
 
     def _restart(self, verb: str, place: Place, vm: Vm) -> None:
         guest = self._find(vm)

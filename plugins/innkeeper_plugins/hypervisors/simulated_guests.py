@@ -38,6 +38,17 @@ class Guest(Value):
     since_s: float = 0.0
     #: CPU time used before ``since_s``.
     cpu_time_s: float = 0.0
+    vcpus: int = 1
+    #: How far it may be resized while it runs.
+    vcpus_max: int = 1
+    memory_max_mib: int = 0
+    #: ``{target: disk_id}`` and ``{target: bytes}`` of its disks.
+    disks: dict[str, int] = {}
+    sizes_bytes: dict[str, int] = {}
+    #: ``{MAC address: nic_id}``
+    nics: dict[str, int] = {}
+    #: ``{snapshot_id: boots at that time}``
+    snapshots: dict[int, int] = {}
 
     @property
     def runs(self) -> bool:
@@ -86,6 +97,12 @@ def new_guest(vm: Vm, now_s: float) -> Guest:
         uuid=vm.uuid,
         ips=tuple(nic.ip for nic in vm.nics if nic.ip),
         since_s=now_s,
+        vcpus=vm.vcpus,
+        vcpus_max=max(vm.vcpus, vm.vcpus_max),
+        memory_max_mib=max(vm.memory_mib, vm.memory_max_mib),
+        disks={disk.target: disk.disk_id for disk in vm.disks},
+        sizes_bytes={disk.target: disk.size_bytes for disk in vm.disks},
+        nics={nic.mac: nic.nic_id for nic in vm.nics},
     )
 
 

@@ -23,6 +23,9 @@ HOST_NAME_LIMIT = 253
 #: Run once by cloud-init, after everything else of the first boot.
 START_SCRIPT_PATH = "/var/lib/cloud/scripts/per-instance/innkeeper-start-script"
 
+#: Length of the prefix of every IPv6 address: ranges hand out the network's half (RFC 4291, 2.5.1).
+IP6_PREFIX_BITS = 64
+
 #: What each card tells: ``{suffix of ETHx_: how}``; an empty answer leaves the variable out.
 NIC_VARIABLES: dict[str, Callable[[Nic], str]] = {
     "MAC": lambda nic: nic.mac,
@@ -31,6 +34,9 @@ NIC_VARIABLES: dict[str, Callable[[Nic], str]] = {
     "NETWORK": lambda nic: _network_address(nic),  # noqa: PLW0108 - it is defined further down
     "GATEWAY": lambda nic: nic.gateway,
     "DNS": lambda nic: nic.dns,
+    "IP6": lambda nic: nic.ip6_global,
+    "IP6_ULA": lambda nic: nic.ip6_ula,
+    "IP6_PREFIX_LENGTH": lambda nic: str(IP6_PREFIX_BITS) if nic.ip6_global or nic.ip6_ula else "",
     "VLAN_ID": lambda nic: "" if nic.vlan_id is None else str(nic.vlan_id),
 }
 
@@ -119,10 +125,11 @@ def _network_address(nic: Nic) -> str:
 def _ethernet(nic: Nic) -> tuple[str, dict[str, Any]]:
     card: dict[str, Any] = {"match": {"macaddress": nic.mac.lower()}}
     interface = _interface(nic)
-    if interface is None:
+    six = [f"{address}/{IP6_PREFIX_BITS}" for address in (nic.ip6_global, nic.ip6_ula) if address]
+    if interface is None and not six:
         return f"eth{nic.nic_id}", {**card, "dhcp4": True}
-    card["addresses"] = [interface.with_prefixlen]
-    if nic.gateway:
+    card["addresses"] = ([interface.with_prefixlen] if interface else []) + six
+    if nic.gateway and interface:
         everything = "0.0.0.0/0" if interface.version == 4 else "::/0"  # noqa: PLR2004 - the version of IP
         card["routes"] = [{"to": everything, "via": nic.gateway}]
     if nic.dns:

@@ -12,11 +12,16 @@ from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.hypervisors.libvirt.elements import add, plain
 from innkeeper_plugins.hypervisors.libvirt.identity import domain_name, metadata_element
 from innkeeper_plugins.hypervisors.libvirt.options import LibvirtOptions
-from innkeeper_plugins.vocabulary import Disk, DiskKind, Graphics, Nic, Vm
+from innkeeper_plugins.hypervisors.libvirt.raw_elements import add_raw
+from innkeeper_plugins.vocabulary import Disk, DiskKind, Graphics, Nic, Topology, Vm
 
 X86 = frozenset({"x86_64", "i686"})
 #: A processor that every emulator knows and every distribution boots on.
 EMULATED_CPU = "Nehalem"
+#: What a guest with ``HYPERV`` is told, as OpenNebula has it by default: ``{name: attributes}``.
+HYPERV: dict[str, dict[str, str]] = {"relaxed": {}, "vapic": {}, "spinlocks": {"retries": "4096"}}
+#: Places for devices that may come while a guest on PCI Express runs; such a machine has none to spare by itself.
+SPARE_PORTS = 8
 CPU_MODES = frozenset({"host-passthrough", "host-model", "maximum"})
 
 
@@ -49,16 +54,65 @@ def build(vm: Vm, files: GuestFiles, options: LibvirtOptions, domain_type: str) 
     add(root, "uuid", vm.uuid)
     add(root, "title", vm.name)
     add(root, "metadata").append(metadata_element(vm))
-    add(root, "memory", str(vm.memory_mib), unit="MiB")
-    add(root, "vcpu", str(vm.vcpus))
+    _add_size(root, vm)
     _add_os(root, vm, files, options)
     _add_features(root, vm, options, domain_type)
     _add_cpu(root, vm.cpu_model or options.cpu, vm.boot.arch, domain_type)
+    _add_topology(root, vm.topology)
     add(root, "clock", offset="localtime" if _says(vm, "LOCALTIME", default=False) else "utc")
     for event, action in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "destroy")):
         add(root, f"on_{event}", action)
     _add_devices(root, vm, files, options)
+    add_raw(root, vm.raw)
+    _leave_usb_out(root)
     return ET.tostring(root, encoding="unicode")
+
+
+def disk_element(vm: Vm, disk: Disk, path: Path, options: LibvirtOptions) -> ET.Element:
+    """Return a disk as it is plugged into a running guest: with no turn in the boot order."""
+    devices = ET.Element("devices")
+    _add_disk(devices, disk, path, _cdrom_bus(_machine(vm, options)), None)
+    return devices[0]
+
+
+def nic_element(nic: Nic, options: LibvirtOptions) -> ET.Element:
+    """Return a network card as it is plugged into a running guest.
+
+    Raises:
+        DriverError: ``refused``: it names no bridge, and this host gives no user-mode networking.
+    """
+    devices = ET.Element("devices")
+    _add_nic(devices, nic, options, None)
+    return devices[0]
+
+
+def _add_size(root: ET.Element, vm: Vm) -> None:
+    # A topology says how many processors there can be at all.
+    topology = vm.topology
+    most_vcpus = topology.sockets * topology.cores * topology.threads if topology else max(vm.vcpus, vm.vcpus_max)
+    most_mib = max(vm.memory_mib, vm.memory_max_mib)
+    add(root, "memory", str(most_mib), unit="MiB")
+    if most_mib != vm.memory_mib:
+        add(root, "currentMemory", str(vm.memory_mib), unit="MiB")
+    vcpu = add(root, "vcpu", str(most_vcpus))
+    if most_vcpus > vm.vcpus:
+        vcpu.set("current", str(vm.vcpus))
+
+
+def _add_topology(root: ET.Element, topology: Topology | None) -> None:
+    if topology is None:
+        return
+    cpu = root.find("cpu")
+    sizes = {"sockets": topology.sockets, "cores": topology.cores, "threads": topology.threads}
+    add(add(root, "cpu") if cpu is None else cpu, "topology", **{name: str(size) for name, size in sizes.items()})
+
+
+def _leave_usb_out(root: ET.Element) -> None:
+    """Leave the controller out that every guest would get, where nothing of the guest is on it."""
+    devices = root.find("devices")
+    assert devices is not None, "every guest has devices"
+    if not any("usb" in {one.get("type"), one.get("bus")} for one in devices.iter()):
+        add(devices, "controller", type="usb", model="none")
 
 
 def _says(vm: Vm, feature: str, *, default: bool) -> bool:
@@ -90,8 +144,17 @@ def _add_features(root: ET.Element, vm: Vm, options: LibvirtOptions, domain_type
     for name, default in (("ACPI", x86), ("APIC", x86), ("PAE", False)):
         if _says(vm, name, default=default):
             add(features, name.lower())
+    if _says(vm, "HYPERV", default=False):
+        _add_hyperv(features)
     if domain_type == "qemu" and options.tb_cache_mib:
         add(add(features, "tcg"), "tb-cache", str(options.tb_cache_mib), unit="MiB")
+
+
+def _add_hyperv(features: ET.Element) -> None:
+    """Tell a Windows guest that it runs under a hypervisor, which it copes with better then."""
+    hyperv = add(features, "hyperv")
+    for name, attributes in HYPERV.items():
+        add(hyperv, name, state="on", **attributes)
 
 
 def _add_cpu(root: ET.Element, model: str, arch: str, domain_type: str) -> None:
@@ -116,16 +179,35 @@ def _add_devices(root: ET.Element, vm: Vm, files: GuestFiles, options: LibvirtOp
     if files.context is not None:
         _add_context(devices, vm, files.context, cdrom_bus)
     if any(element.get("bus") == "scsi" for element in devices.iterfind("disk/target")):
-        add(devices, "controller", type="scsi", model="virtio-scsi")
+        _add_scsi(devices, vm)
     for nic in vm.nics:
         _add_nic(devices, nic, options, order.get(f"nic{nic.nic_id}"))
     _add_console(devices, files.console_log)
     if _says(vm, "GUEST_AGENT", default=True):
         add(add(devices, "channel", type="unix"), "target", type="virtio", name="org.qemu.guest_agent.0")
-    _add_graphics(devices, vm.graphics)
-    add(devices, "controller", type="usb", model="none")
+    _add_graphics(devices, vm.graphics, vm.video)
+    for device in vm.inputs:
+        # libvirt's own choice for a tablet, said so that the controller is there.
+        bus = device.bus or ("usb" if device.type == "tablet" else "")
+        add(devices, "input", type=device.type, **({"bus": bus} if bus else {}))
+    if "q35" in _machine(vm, options):
+        _add_spare_ports(devices)
     add(devices, "memballoon", model="virtio")
     add(add(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
+
+
+def _add_scsi(devices: ET.Element, vm: Vm) -> None:
+    controller = add(devices, "controller", type="scsi", model="virtio-scsi")
+    wanted = vm.features.get("VIRTIO_SCSI_QUEUES", "").strip().lower()
+    queues = str(vm.vcpus) if wanted == "auto" else wanted
+    if queues.isdecimal() and int(queues):
+        add(controller, "driver", queues=queues)
+
+
+def _add_spare_ports(devices: ET.Element) -> None:
+    add(devices, "controller", type="pci", model="pcie-root")
+    for _ in range(SPARE_PORTS):
+        add(devices, "controller", type="pci", model="pcie-root-port")
 
 
 def _boot_order(vm: Vm) -> dict[str, int]:
@@ -199,13 +281,14 @@ def _add_console(devices: ET.Element, log: Path) -> None:
     add(add(devices, "console", type="pty"), "target", type="serial", port="0")
 
 
-def _add_graphics(devices: ET.Element, graphics: Graphics | None) -> None:
+def _add_graphics(devices: ET.Element, graphics: Graphics | None, video: str) -> None:
+    add(add(devices, "video"), "model", type=video or ("none" if graphics is None else "vga"))
     if graphics is None:
-        add(add(devices, "video"), "model", type="none")
         return
     port = "-1" if graphics.port is None else str(graphics.port)
     element = add(devices, "graphics", type=graphics.type, port=port, listen=graphics.listen)
     element.set("autoport", "yes" if graphics.port is None else "no")
     if graphics.keymap:
         element.set("keymap", plain(graphics.keymap))
-    add(add(devices, "video"), "model", type="vga")
+    if graphics.password:
+        element.set("passwd", plain(graphics.password))

@@ -16,10 +16,10 @@ from typing import Any
 import libvirt
 
 from innkeeper_plugins.errors import DriverError
-from innkeeper_plugins.hypervisors.libvirt import checkpoints, guests, migration
+from innkeeper_plugins.hypervisors.libvirt import checkpoints, guests, hotplug, migration, resizing, snapshots
 from innkeeper_plugins.hypervisors.libvirt.connection import Connection
 from innkeeper_plugins.hypervisors.libvirt.console import LibvirtConsole
-from innkeeper_plugins.hypervisors.libvirt.domain_xml import GuestFiles, build
+from innkeeper_plugins.hypervisors.libvirt.domain_xml import GuestFiles, build, disk_element, nic_element
 from innkeeper_plugins.hypervisors.libvirt.events import LifecycleEvents
 from innkeeper_plugins.hypervisors.libvirt.failures import reported
 from innkeeper_plugins.hypervisors.libvirt.identity import domain_name
@@ -29,7 +29,7 @@ from innkeeper_plugins.hypervisors.libvirt.relocation import relocate
 from innkeeper_plugins.probes import hypervisor as host_hypervisor
 from innkeeper_plugins.protocols import Place, checkpoint_path, context_path
 from innkeeper_plugins.transfer.whole_file import told_as_driver_errors
-from innkeeper_plugins.vocabulary import Observation, Vm
+from innkeeper_plugins.vocabulary import Disk, Nic, Observation, Vm
 
 #: How often the power button is pressed: a guest that is still starting does not hear it.
 PRESS_INTERVAL_S = 2.0
@@ -151,6 +151,59 @@ class LibvirtDriver:
         """Restart the guest as by its reset button; see ``HypervisorDriver``."""
         with reported(f"Guest {domain_name(vm.vm_id)} could not be reset"):
             guests.running(self._connection.get(), vm).reset(0)
+
+    def attach_disk(self, place: Place, vm: Vm, disk: Disk) -> None:
+        """Plug the disk into the running guest; see ``HypervisorDriver``."""
+        path = place.disk_path(vm, disk)
+        with reported(f"Disk {disk.disk_id} could not be attached to guest {domain_name(vm.vm_id)}"):
+            element = disk_element(vm, disk, path, self._options)
+            hotplug.attach(self._connection.get(), vm, hotplug.disk_device(disk, path), element)
+
+    def detach_disk(self, place: Place, vm: Vm, disk: Disk) -> None:
+        """Take the disk out of the running guest; see ``HypervisorDriver``."""
+        device = hotplug.disk_device(disk, place.disk_path(vm, disk))
+        with reported(f"Disk {disk.disk_id} could not be detached from guest {domain_name(vm.vm_id)}"):
+            hotplug.detach(self._connection.get(), vm, device, place, self._events)
+
+    def attach_nic(self, place: Place, vm: Vm, nic: Nic) -> None:  # noqa: ARG002 - as the protocol has it
+        """Plug the network card into the running guest; see ``HypervisorDriver``."""
+        with reported(f"Network card {nic.nic_id} could not be attached to guest {domain_name(vm.vm_id)}"):
+            element = nic_element(nic, self._options)
+            hotplug.attach(self._connection.get(), vm, hotplug.nic_device(nic), element)
+
+    def detach_nic(self, place: Place, vm: Vm, nic: Nic) -> None:
+        """Take the network card out of the running guest; see ``HypervisorDriver``."""
+        with reported(f"Network card {nic.nic_id} could not be detached from guest {domain_name(vm.vm_id)}"):
+            hotplug.detach(self._connection.get(), vm, hotplug.nic_device(nic), place, self._events)
+
+    def snapshot_create(self, place: Place, vm: Vm, snapshot_id: int, name: str) -> str:
+        """Keep the guest as it is; see ``HypervisorDriver``."""
+        with reported(f"Snapshot {snapshot_id} of guest {domain_name(vm.vm_id)} could not be made"):
+            return snapshots.create(self._connection.get(), vm, snapshot_id, name, place.progress)
+
+    def snapshot_revert(self, place: Place, vm: Vm, snapshot_id: int, hypervisor_id: str) -> None:
+        """Bring the guest back to the snapshot; see ``HypervisorDriver``."""
+        called = hypervisor_id or snapshots.snapshot_name(snapshot_id)
+        with reported(f"Guest {domain_name(vm.vm_id)} could not be brought back to snapshot {snapshot_id}"):
+            connection, flags = self._connection.get(), self._dialect.flags
+            domain = snapshots.revert(connection, vm, called, place.progress, flags=flags)
+            self._share_cpu(domain, vm)
+
+    def snapshot_delete(self, place: Place, vm: Vm, snapshot_id: int, hypervisor_id: str) -> None:
+        """Drop the snapshot; see ``HypervisorDriver``."""
+        called = hypervisor_id or snapshots.snapshot_name(snapshot_id)
+        with reported(f"Snapshot {snapshot_id} of guest {domain_name(vm.vm_id)} could not be deleted"):
+            snapshots.delete(self._connection.get(), vm, called, place.progress)
+
+    def grow_disk(self, place: Place, vm: Vm, disk: Disk, size_bytes: int) -> None:
+        """Make a disk of the running guest larger; see ``HypervisorDriver``."""
+        with reported(f"Disk {disk.disk_id} of guest {domain_name(vm.vm_id)} could not be made larger"):
+            resizing.grow_disk(self._connection.get(), vm, disk, place.disk_path(vm, disk), size_bytes)
+
+    def resize(self, place: Place, vm: Vm, vcpus: int, memory_mib: int) -> None:  # noqa: ARG002 - as the protocol has it
+        """Give the running guest other processors and memory; see ``HypervisorDriver``."""
+        with reported(f"Guest {domain_name(vm.vm_id)} could not be resized"):
+            self._share_cpu(resizing.resize(self._connection.get(), vm, vcpus, memory_mib), vm)
 
     def poll(self) -> list[Observation]:
         """Say of every guest of ours what it does; see ``HypervisorDriver``."""

@@ -1,4 +1,4 @@
-"""Lifecycle events: wakes whoever waits for a guest, and tells a watcher what has become of it.
+"""Lifecycle and device events: wakes whoever waits for a guest, and tells a watcher what has become of it.
 
 Events only say that something happened; what is true is asked afterwards, outside libvirt's event thread,
 so that lost, late and doubled events do no harm.
@@ -27,14 +27,17 @@ class LifecycleEvents:
         self._missed = False
         self._lost = False
         self._closed = False
-        #: The connection that is listened on, and libvirt's number for that.
-        self._registered: tuple[libvirt.virConnect, int] | None = None
+        #: The connection that is listened on, and libvirt's numbers for that.
+        self._registered: tuple[libvirt.virConnect, tuple[int, ...]] | None = None
 
     def attach(self, connection: libvirt.virConnect) -> None:
         """Listen on a connection that has just been opened."""
-        number = connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_event, None)
+        numbers = (
+            connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_event, None),
+            connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, self._on_device, None),
+        )
         with self._condition:
-            self._registered = (connection, number)
+            self._registered = (connection, numbers)
             self._missed = True
             self._wake()
 
@@ -51,10 +54,11 @@ class LifecycleEvents:
             registered, self._registered = self._registered, None
             self._wake()
         if registered is not None:
-            connection, number = registered
+            connection, numbers = registered
             with contextlib.suppress(libvirt.libvirtError):
                 # A connection whose daemon has gone refuses, and is gone as well.
-                connection.domainEventDeregisterAny(number)
+                for number in numbers:
+                    connection.domainEventDeregisterAny(number)
 
     @property
     def count(self) -> int:
@@ -104,6 +108,12 @@ class LifecycleEvents:
     ) -> None:
         with self._condition:
             self._names.add(domain.name())
+            self._wake()
+
+    def _on_device(
+        self, _connection: libvirt.virConnect, _domain: libvirt.virDomain, _alias: str, _opaque: None
+    ) -> None:
+        with self._condition:
             self._wake()
 
     def _wake(self) -> None:

@@ -51,8 +51,8 @@ class Dialect:
     domain_type: str = ""
 
 
-SYSTEM = Dialect(capabilities=frozenset({"console", "save", "events"}), flags=True)
-TEST = Dialect(capabilities=frozenset({"save", "events"}), flags=False, domain_type="test")
+SYSTEM = Dialect(capabilities=frozenset({"console", "save", "events", "hotplug", "snapshot", "resize"}), flags=True)
+TEST = Dialect(capabilities=frozenset({"save", "events", "snapshot"}), flags=False, domain_type="test")
 
 
 def parse_options(config: Mapping[str, Any]) -> LibvirtOptions:
