@@ -2,6 +2,7 @@
 
 import functools
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -9,11 +10,12 @@ import msgspec
 from innkeeper_controller import access, leases, quotas
 from innkeeper_controller.access import Right
 from innkeeper_controller.disks import Search, image_ref
-from innkeeper_controller.records import Network, VmRecord
+from innkeeper_controller.records import Moment, Network, ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.templates import refuse_mistakes
 from innkeeper_controller.templates.context import expand
 from innkeeper_controller.templates.errors import TemplateError, in_order
+from innkeeper_controller.templates.schedule import SchedActionTemplate
 from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_controller.usage import amounts_of
@@ -84,8 +86,22 @@ def _name(base: str, number: int, count: int) -> str:
     return base if count == 1 or not base else f"{base}-{number}"
 
 
-def draw(turn: Turn, text: str, overrides: dict[str, str]) -> Blueprint:
+def check_restricted(turn: Turn, attributes: Sequence[Attribute]) -> None:
+    """Refuse attributes that only administrators may use, in what somebody else has written.
+
+    Raises:
+        RefusalError: ``forbidden``.
+    """
+
+
+def draw(turn: Turn, text: str, overrides: dict[str, str], *, own: bool = True) -> Blueprint:
     """Read the template and look up all that it names.
+
+    Args:
+        turn: The turn.
+        text: The template.
+        overrides: ``{MEMORY: "256"}``, attributes set or replaced.
+        own: False where the caller has checked what of it who asks may say, see ``check_restricted``.
 
     Raises:
         RefusalError: ``bad_template``: with all mistakes of form, or else all of reference; ``forbidden`` or
@@ -140,6 +156,10 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
         context=template.context,
         graphics=template.graphics,
         cpu_model=template.cpu_model,
+        inputs=template.inputs,
+        topology=template.topology,
+        raw=template.raw,
+        video=template.video,
         features=template.features,
     )
 
@@ -188,6 +208,7 @@ def _make(turn: Turn, blueprint: Blueprint, name: str, *, hold: bool) -> VmRecor
         requirements=template.requirements,
         rank=template.rank,
         attributes=template.attributes,
+        scheduled=scheduled_at(template.scheduled, turn.now_s),
         submitted_at_s=turn.now_s,
         since_s=turn.now_s,
     )
@@ -195,6 +216,25 @@ def _make(turn: Turn, blueprint: Blueprint, name: str, *, hold: bool) -> VmRecor
     turn.put(record)
     turn.event("vm.submitted", f"vm:{vm_id}", name=spec.name, state=record.state.value)
     return record
+
+
+def scheduled_at(
+    templates: Sequence[SchedActionTemplate], now_s: Moment, *, first_id: int = 0
+) -> tuple[ScheduledAction, ...]:
+    """Return the actions of a template as a VM has them, numbered from ``first_id``; relative times count from now."""
+    return tuple(
+        ScheduledAction(
+            action_id=number,
+            action=each.action,
+            at_s=now_s + each.after_s if each.after_s is not None else float(each.at_s or 0),
+            args=each.args,
+            repeat=each.repeat,
+            days=each.days,
+            end_type=each.end_type,
+            end_value=each.end_value,
+        )
+        for number, each in enumerate(templates, first_id)
+    )
 
 
 def nic_of(turn: Turn, vm_id: VmId, nic_id: int, nic: NicTemplate, network: Network) -> Nic:

@@ -66,9 +66,9 @@ def _raw(group: Group, checked: Checked) -> Raw:
 
 def _fault_of_elements(data: str) -> str:
     """Return why a text is not a sequence of XML elements; empty where it is."""
-    parser = expat.ParserCreate("utf-8")
+    parser = expat.ParserCreate("utf-8", " ")
     try:
-        parser.Parse(f"<raw>{data}</raw>".encode(), True)  # noqa: FBT003 - the parser takes no keywords
+        parser.Parse(f"<raw xmlns:qemu='raw'>{data}</raw>".encode(), True)  # noqa: FBT003 - the parser takes no keywords
     except expat.ExpatError as error:
         return expat.ErrorString(error.code)
     return ""
