@@ -13,10 +13,12 @@ from innkeeper_controller.disks import Search, image_ref
 from innkeeper_controller.records import Moment, Network, ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.templates import syntax
+from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.context import expand
 from innkeeper_controller.templates.errors import TemplateError, in_order
 from innkeeper_controller.templates.schedule import SchedActionTemplate
-from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template
+from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template, with_overrides
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_controller.usage import amounts_of
 from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId, VmState
@@ -87,7 +89,7 @@ def _name(base: str, number: int, count: int) -> str:
 
 
 def check_restricted(turn: Turn, attributes: Sequence[Attribute]) -> None:
-    """Refuse attributes that only administrators may use, in what somebody else has written.
+    """Refuse attributes that only administrators may use, in what who asks has written.
 
     Raises:
         RefusalError: ``forbidden``.
@@ -113,6 +115,8 @@ def draw(turn: Turn, text: str, overrides: dict[str, str], *, own: bool = True) 
     except TemplateError as error:
         refuse_mistakes(error.mistakes)
         raise
+    if own and turn.user is not None and not turn.user.is_admin:
+        check_restricted(turn, with_overrides(syntax.scan(text).attributes, overrides))
     search = Search(turn)
     networks = tuple(_network(search, nic) for nic in template.nics)
     spec = _spec(search, template)

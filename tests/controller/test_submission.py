@@ -220,6 +220,7 @@ def test_nics_get_all_that_their_network_knows():
         Nic(
             nic_id=0,
             network="lan",
+            network_id=0,
             mac="02:00:0a:00:00:04",
             ip="10.0.0.4",
             bridge="br0",

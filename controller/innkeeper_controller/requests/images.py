@@ -103,6 +103,7 @@ def copy_of(turn: Turn, image: Image, name: str, *, datastore: str = "", persist
     Raises:
         RefusalError: who asks may not, or the image has no content that stays as it is.
     """
+    access.authorize_creation(turn, "IMAGE")
     access.authorize(turn, Right.USE, image)
     images.check_name(turn, name)
     if image.state is not ImageState.READY:
