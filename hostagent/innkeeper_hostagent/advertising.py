@@ -25,6 +25,8 @@ _log = structlog.get_logger("innkeeper.agent")
 
 #: Fact under which a host says where it takes live migrations.
 MIGRATION_URI: Final = "MIGRATION_URI"
+#: Fact under which a host says below which directories images may come from on it, with colons between them.
+IMPORT_DIRS: Final = "IMPORT_DIRS"
 
 
 class Surveyor:
@@ -80,6 +82,8 @@ class Surveyor:
                     facts[MIGRATION_URI] = uri
             except DriverError as error:
                 _log.warning("hypervisor_unreachable", driver=driver.name, error=str(error), stderr=error.stderr)
+        if self._config.imports.dirs:
+            facts[IMPORT_DIRS] = ":".join(map(str, self._config.imports.dirs))
         return {**facts, **self._config.facts}
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 from structlog.testing import capture_logs
 
 from innkeeper_hostagent.advertising import Advertiser, Surveyor
-from innkeeper_hostagent.config import Config
+from innkeeper_hostagent.config import Config, ImportConfig
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.place import Datastore
 from innkeeper_plugins import probes
@@ -31,6 +32,13 @@ def test_a_host_advertises_what_it_has_less_what_is_reserved(tmp_path):
 
 def test_nothing_is_left_of_a_host_of_which_all_is_reserved(tmp_path):
     assert surveyed(tmp_path, reserved=Capacity(cpu_cores=1e6, memory_mib=10**9)).capacity == Capacity()
+
+
+def test_a_host_says_from_where_images_may_come(tmp_path):
+    dirs = ImportConfig(dirs=(Path("/srv/a"), Path("/srv/b")))
+
+    assert surveyed(tmp_path, imports=dirs).facts["IMPORT_DIRS"] == "/srv/a:/srv/b"
+    assert "IMPORT_DIRS" not in surveyed(tmp_path).facts
 
 
 def test_a_datastore_that_cannot_be_reached_is_left_out_and_told(tmp_path):
