@@ -2,7 +2,7 @@
 
 import pytest
 from tests.controller.opennebula.records_of_tests import a_cluster
-from tests.controller.opennebula.validation import validated
+from tests.controller.opennebula.validated import validated
 
 from innkeeper_controller.opennebula.documents import constants
 from innkeeper_controller.opennebula.documents.accounting import accounting
@@ -59,11 +59,11 @@ def test_every_list_of_any_cluster_is_as_its_schema_has_it(seed):
         return vlan_rules(record)
 
     validated(f"<VM_POOL>{each('vms', vm_in_pool)}</VM_POOL>")
-    validated(f"<VM_POOL>{each('vms', vm)}</VM_POOL>", extended=True)
+    validated(f"<VM_POOL>{each('vms', vm)}</VM_POOL>")
     validated(f"<HOST_POOL>{each('hosts', host)}</HOST_POOL>")
     validated(f"<IMAGE_POOL>{each('images', image)}</IMAGE_POOL>")
     validated(f"<VNET_POOL>{each('networks', network_in_pool)}</VNET_POOL>")
-    validated(f"<VNET_POOL>{each('networks', network)}</VNET_POOL>", extended=True)
+    validated(f"<VNET_POOL>{each('networks', network)}</VNET_POOL>")
     validated(f"<VMTEMPLATE_POOL>{each('templates', template)}</VMTEMPLATE_POOL>")
     validated(f"<CLUSTER_POOL>{each('clusters', cluster_document)}</CLUSTER_POOL>")
     validated(f"<DATASTORE_POOL>{each('datastores', datastore)}</DATASTORE_POOL>")

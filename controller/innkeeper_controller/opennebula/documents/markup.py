@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from innkeeper_controller.templates import text as text_syntax
+from innkeeper_controller.templates import attributes_of
 from innkeeper_controller.templates.attributes import Attribute
 
 #: Stands for a character that no XML document may have.
@@ -80,21 +80,17 @@ def _noted(name: str, value: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _vectors(name: str, value: str) -> str:
-    one = f"V = {value}"
-    for text in (one, one.replace("\n[", "\nV = [")):
-        parsed = text_syntax.scan(text)
-        if not parsed.mistakes and all(each.name == "V" and each.value != "" for each in parsed.attributes):
-            return "".join(_of_attribute(name, each) for each in parsed.attributes)
-    return element(name_of(name), value)
+    return of_attributes(attributes_of({name: value}))
 
 
 def of_attributes(parsed: Iterable[Attribute]) -> str:
     """Return a template's attributes as elements, in the order they were written."""
-    return "".join(_of_attribute(each.name, each) for each in parsed)
+    return "".join(_of_attribute(each) for each in parsed)
 
 
-def _of_attribute(name: str, attribute: Attribute) -> str:
+def _of_attribute(attribute: Attribute) -> str:
+    name = name_of(attribute.name)
     if isinstance(attribute.value, str):
-        return element(name_of(name), attribute.value)
+        return element(name, attribute.value)
     pairs = "".join(element(name_of(pair.key), pair.value) for pair in attribute.value)
-    return f"<{name_of(name)}>{pairs}</{name_of(name)}>"
+    return f"<{name}>{pairs}</{name}>"

@@ -18,12 +18,12 @@ WITHOUT_SCHEMA = {"HOOKLOG"}
 WITH_TYPED_TEMPLATE = {
     *("VM", "VM_POOL", "HISTORY_RECORDS", "ZONE", "ZONE_POOL", "SECURITY_GROUP", "SECURITY_GROUP_POOL"),
 }
+#: What only lists of whole VMs and networks have, which have schemas of their own.
+EXTENDED = ("VM/PERMISSIONS", "VNET/AR_POOL/AR/USED_LEASES")
 
 
-def validated(document, *, extended=False):
+def validated(document):
     """Return the document, parsed and without a namespace.
-
-    ``extended`` says that a list of VMs or networks has whole ones in it.
 
     Raises:
         AssertionError: it is not as its schema has it; the text says where.
@@ -31,7 +31,7 @@ def validated(document, *, extended=False):
     root = etree.fromstring(document.encode())
     if root.tag in WITHOUT_SCHEMA or _tells_of_hosts(root):
         return root
-    schema = schema_of(root.tag, extended=extended)
+    schema = schema_of(root.tag, extended=any(root.find(path) is not None for path in EXTENDED))
     schema.validate(_with_namespace(root, free=root.tag not in WITH_TYPED_TEMPLATE))
     wrong = [error.message for error in schema.error_log]
     assert not wrong, f"{wrong[0]}\n{etree.tostring(root, pretty_print=True).decode()[:20_000]}"
@@ -39,9 +39,9 @@ def validated(document, *, extended=False):
 
 
 @lru_cache
-def schema_of(root, *, extended=False):
+def schema_of(root, *, extended):
     """Return the schema of documents with that root element."""
-    name = NAMED_OTHERWISE.get(root, root.lower()) + ("_extended" if extended else "")
+    name = NAMED_OTHERWISE.get(root, root.lower()) + ("_extended" if extended and root.endswith("_POOL") else "")
     return etree.XMLSchema(etree.parse(SCHEMAS / f"{name}.xsd"))
 
 
