@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from innkeeper_controller import operations, rest
+from innkeeper_controller import access, operations, rest
 from innkeeper_controller.access import Right
 from innkeeper_controller.records import Host, HostState
 from innkeeper_controller.requests import find
+from innkeeper_controller.requests.clusters import clusters_of_new
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.views import HostDetail, HostView, host_detail, host_view
 from innkeeper_controller.turn import RefusalError, Turn
@@ -23,6 +24,11 @@ class AddHost(Value):
 
     name: str
     labels: dict[str, str] = {}
+    #: OpenNebula's driver names, kept as they are given; the agent says which drivers it has.
+    im_mad: str = ""
+    vm_mad: str = ""
+    #: The cluster that it belongs to; empty for the default one.
+    cluster: str = ""
 
 
 class NamedHost(Value):
@@ -55,9 +61,23 @@ def add(turn: Turn, params: AddHost) -> HostToken:
     find.check_name("host", name, characters="-_.")
     if name in turn.cluster.host_ids:
         raise RefusalError("name_taken", f"There is a host {name} already; `inn host token {name}` makes a new token.")
-    host = Host(host_id=HostId(max(1, turn.cluster.next_id("host"))), name=name, labels=params.labels)
+    host = Host(
+        host_id=HostId(max(1, turn.cluster.next_id("host"))),
+        name=name,
+        labels=params.labels,
+        cluster_id=clusters_of_new(turn, params.cluster)[0],
+        im_mad=_mad(params.im_mad),
+        vm_mad=_mad(params.vm_mad),
+    )
     turn.event("host.added", f"host:{host.host_id}", name=name)
     return _new_token(turn, host)
+
+
+def _mad(name: str) -> str:
+    """Return a driver's name as a client gave it; ours where it gave none."""
+    if not (name.isprintable() and len(name) <= find.MAX_NAME_CHARACTERS):
+        raise RefusalError("bad_request", f"{name[:40]!r} is no name of a driver.")
+    return name or "innkeeper"
 
 
 def token(turn: Turn, params: NamedHost) -> HostToken:
@@ -79,8 +99,8 @@ def _new_token(turn: Turn, host: Host) -> HostToken:
 
 
 def hosts(turn: Turn, _params: Nothing) -> tuple[HostView, ...]:
-    """List all hosts."""
-    return tuple(host_view(turn.cluster, host) for host in turn.cluster.hosts.values())
+    """List the hosts that one may use."""
+    return tuple(host_view(turn.cluster, host) for host in access.visible(turn, turn.cluster.hosts.values()))
 
 
 def show(turn: Turn, params: NamedHost) -> HostDetail:
@@ -112,6 +132,11 @@ def disable(turn: Turn, params: NamedHost) -> HostView:
 def drain(turn: Turn, params: NamedHost) -> HostView:
     """Move the host's VMs away, live where they run and the hypervisor can, and let none come."""
     return _set(turn, params.host, HostState.DRAINING)
+
+
+def offline(turn: Turn, params: NamedHost) -> HostView:
+    """Say that the host is away on purpose; no VM goes there, and its VMs are left as they are."""
+    return _set(turn, params.host, HostState.OFFLINE)
 
 
 def delete(turn: Turn, params: DeleteHost) -> Nothing:
@@ -237,6 +262,17 @@ REQUESTS = (
         who=Who.USER,
         summary="Let no more VMs come to the host; those on it stay.",
         handler=disable,
+        needs=Need(Right.ADMIN, "host"),
+    ),
+    Request(
+        name="host.offline",
+        method="POST",
+        path="/v1/hosts/{host}/offline",
+        params=NamedHost,
+        answer=HostView,
+        who=Who.USER,
+        summary="Say that the host is away on purpose: no VM goes there.",
+        handler=offline,
         needs=Need(Right.ADMIN, "host"),
     ),
     Request(

@@ -2,30 +2,40 @@
 
 import msgspec
 
-from innkeeper_controller import leases
+from innkeeper_controller import access, leases, quotas
 from innkeeper_controller.access import Right
-from innkeeper_controller.records import AddressRange, Network
-from innkeeper_controller.requests import find
+from innkeeper_controller.records import OWNER_ONLY, AddressRange, Network
+from innkeeper_controller.requests import find, ranges
+from innkeeper_controller.requests.clusters import clusters_of_new
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
-from innkeeper_controller.requests.templates import network_from
+from innkeeper_controller.requests.templates import keys_from, network_from
 from innkeeper_controller.requests.views import LeaseView, NetworkView, lease_view, network_view
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
+
+_replace = msgspec.structs.replace
+
+#: ``{field: attribute}`` that say where a network reaches the wire: for administrators only, as OpenNebula's
+#: VN_RESTRICTED_ATTR has them.
+RESTRICTED = {"bridge": "BRIDGE", "physical_device": "PHYDEV", "vlan_id": "VLAN_ID", "vn_mad": "VN_MAD"}
 
 
 class AddNetwork(Value):
     """A network to be: a template, or its parts one by one; parts given win over the template."""
 
-    #: Template in OpenNebula's text syntax or YAML; empty for none.
+    #: Template in OpenNebula's text syntax, XML or YAML; empty for none.
     template: str = ""
     name: str = ""
     ranges: tuple[AddressRange, ...] = ()
     bridge: str = ""
     vlan_id: int | None = None
     physical_device: str = ""
+    vn_mad: str = ""
     gateway: str = ""
     netmask: str = ""
     dns: str = ""
+    #: The cluster that it belongs to; empty for the default one.
+    cluster: str = ""
 
 
 class NamedNetwork(Value):
@@ -42,12 +52,22 @@ class NetworkAddress(Value):
     address: str
 
 
+class Reserve(Value):
+    """Addresses to be set aside."""
+
+    #: The network to take them of.
+    network: str
+    #: SIZE, and NAME of the new network, or NETWORK_ID of a reservation that is to grow; AR_ID, IP or MAC say which.
+    template: str
+
+
 #: ``{parameter: the template's word for it}``
 _WORDS = {
     "name": "NAME",
     "bridge": "BRIDGE",
     "vlan_id": "VLAN_ID",
     "physical_device": "PHYDEV",
+    "vn_mad": "VN_MAD",
     "gateway": "GATEWAY",
     "netmask": "NETWORK_MASK",
     "dns": "DNS",
@@ -61,19 +81,44 @@ def add(turn: Turn, params: AddNetwork) -> NetworkView:
     given = {word: str(value) for word, value in parts if value not in ("", None)}
     wanted = network_from(params.template, given, params.ranges)
     name = str(wanted.get("name", ""))
-    find.check_name("network", name)
-    if name in turn.cluster.network_ids:
-        raise RefusalError("name_taken", f"There is a network {name} already; choose another name.")
+    _check_name(turn, name)
+    _check_restricted(turn, wanted)
     network_id = turn.cluster.next_id("network")
-    network = msgspec.convert({**wanted, "network_id": network_id, "owner": turn.user.name}, type=Network)
+    whole = {
+        **wanted,
+        "network_id": network_id,
+        "owner": turn.user.name,
+        "group": access.primary_group(turn),
+        "clusters": clusters_of_new(turn, params.cluster),
+        "ranges": (),
+    }
+    network = ranges.with_ranges(msgspec.convert(whole, type=Network), wanted.get("ranges", ()))  # type: ignore[arg-type]  # the template's
     turn.put(network)
     turn.event("network.added", f"network:{network_id}", name=name)
     return network_view(turn.cluster, network)
 
 
+def _check_name(turn: Turn, name: str) -> None:
+    find.check_name("network", name)
+    if name in turn.cluster.network_ids:
+        raise RefusalError("name_taken", f"There is a network {name} already; choose another name.")
+
+
+def _check_restricted(turn: Turn, wanted: dict[str, object]) -> None:
+    if turn.user is None or turn.user.is_admin:
+        return
+    found = [word for field, word in RESTRICTED.items() if wanted.get(field) not in ("", None)]
+    if found:
+        raise RefusalError(
+            "forbidden",
+            f"Only an administrator may give a network {' or '.join(found)}; leave it out, or reserve addresses of a "
+            "network that has it: inn network reserve.",
+        )
+
+
 def networks(turn: Turn, _params: Nothing) -> tuple[NetworkView, ...]:
-    """List all networks."""
-    return tuple(network_view(turn.cluster, network) for network in turn.cluster.networks.values())
+    """List the networks that one may use."""
+    return tuple(network_view(turn.cluster, each) for each in access.visible(turn, turn.cluster.networks.values()))
 
 
 def show(turn: Turn, params: NamedNetwork) -> NetworkView:
@@ -82,16 +127,13 @@ def show(turn: Turn, params: NamedNetwork) -> NetworkView:
 
 
 def delete(turn: Turn, params: NamedNetwork) -> Nothing:
-    """Delete a network that no VM has an address of; held addresses go with it."""
+    """Delete a network that no VM has an address of; held addresses go with it, reserved ones go back."""
     network = find.network(turn.cluster, params.network)
-    users = sorted({lease.vm_id for lease in leases.of_network(turn, network) if lease.vm_id is not None})
-    if users:
-        shown = ", ".join(map(str, users[:8]))
-        raise RefusalError(
-            "in_use", f"Network {network.name} has addresses leased to VM {shown}; terminate them first."
-        )
-    for lease in leases.of_network(turn, network):
+    taken_now = list(leases.of_network(turn, network))
+    ranges.check_unused(turn, f"Network {network.name}", taken_now)
+    for lease in taken_now:
         turn.drop(lease)
+    leases.give_back(turn, network, network.ranges)
     turn.drop(network)
     turn.event("network.deleted", f"network:{network.network_id}", name=network.name)
     return Nothing()
@@ -111,6 +153,62 @@ def release(turn: Turn, params: NetworkAddress) -> LeaseView:
     lease = leases.release(turn, network, params.address)
     turn.event("address.released", f"network:{network.network_id}", address=params.address)
     return lease_view(lease)
+
+
+def reserve(turn: Turn, params: Reserve) -> NetworkView:
+    """Set addresses aside as a network of one's own, or let one grow."""
+    assert turn.user is not None, "addresses are reserved by users"
+    parent = find.network(turn.cluster, params.network)
+    if parent.parent_id is not None:
+        text = f"Network {parent.name} is a reservation itself; reserve of the network that it was cut from."
+        raise RefusalError("wrong_state", text)
+    (keys,) = keys_from(params.template)
+    grown = _grown(turn, parent, keys["NETWORK_ID"]) if keys.get("NETWORK_ID") else None
+    child = grown or _child(turn, parent, keys.get("NAME", ""))
+    size = ranges.number(keys, "SIZE")
+    ar_id = ranges.number(keys, "AR_ID") if keys.get("AR_ID") else None
+    quotas.charge(turn, child.owner, child.group, {f"network.{parent.network_id}.leases": float(size)})
+    cut = leases.reserve(
+        turn,
+        parent,
+        size,
+        child_id=child.network_id,
+        ar_id=ar_id,
+        ip=keys.get("IP", ""),
+        mac=keys.get("MAC", ""),
+    )
+    child = ranges.with_ranges(child, (cut,))
+    turn.put(child)
+    what = "network.grown" if grown else "network.reserved"
+    turn.event(what, f"network:{child.network_id}", name=child.name, parent=parent.name, size=size)
+    return network_view(turn.cluster, child)
+
+
+def _grown(turn: Turn, parent: Network, wanted: str) -> Network:
+    child = find.network(turn.cluster, wanted)
+    if child.parent_id != parent.network_id:
+        text = f"Network {child.name} is no reservation of network {parent.name}, and cannot grow by its addresses."
+        raise RefusalError("bad_request", text)
+    access.authorize(turn, Right.MANAGE, child)
+    return child
+
+
+def _child(turn: Turn, parent: Network, name: str) -> Network:
+    """Return the reservation, still without addresses: its owner's, but on the wire as its parent."""
+    _check_name(turn, name)
+    assert turn.user is not None
+    return _replace(
+        parent,
+        network_id=turn.cluster.next_id("network"),
+        name=name,
+        owner=turn.user.name,
+        group=access.primary_group(turn),
+        mode=OWNER_ONLY,
+        lock=None,
+        parent_id=parent.network_id,
+        last_ar_id=-1,
+        ranges=(),
+    )
 
 
 def taken(turn: Turn, params: NamedNetwork) -> tuple[LeaseView, ...]:
@@ -139,7 +237,7 @@ REQUESTS = (
         params=Nothing,
         answer=tuple[NetworkView, ...],
         who=Who.USER,
-        summary="List the networks and how full they are.",
+        summary="List the networks that one may use and how full they are.",
         handler=networks,
     ),
     Request(
@@ -197,4 +295,16 @@ REQUESTS = (
         handler=taken,
         needs=Need(Right.USE, "network"),
     ),
+    Request(
+        name="network.reserve",
+        method="POST",
+        path="/v1/networks/{network}/reserve",
+        params=Reserve,
+        answer=NetworkView,
+        who=Who.USER,
+        summary="Set addresses of a network aside as a network of one's own, or let such a reservation grow.",
+        handler=reserve,
+        needs=Need(Right.USE, "network"),
+    ),
+    *ranges.REQUESTS,
 )

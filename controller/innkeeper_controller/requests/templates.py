@@ -6,6 +6,7 @@ from innkeeper_controller.records import AddressRange
 from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.attributes import Attribute, Pair
 from innkeeper_controller.templates.errors import TemplateError, sentence
+from innkeeper_controller.templates.kept import kept_as_text
 from innkeeper_controller.templates.network import network_template
 from innkeeper_controller.templates.vm import with_overrides
 from innkeeper_controller.turn import Mistake, RefusalError
@@ -25,6 +26,16 @@ def refuse_mistakes(mistakes: Iterable[Mistake]) -> None:
         first = sentence(found[0])
         text = first if len(found) == 1 else f"{len(found)} mistakes in the template; the first: {first}"
         raise RefusalError("bad_template", text, mistakes=found)
+
+
+def refuse_restricted(mistakes: Sequence[Mistake]) -> None:
+    """Refuse if there is any attribute that only administrators may give.
+
+    Raises:
+        RefusalError: ``forbidden``, naming all of them.
+    """
+    if mistakes:
+        raise RefusalError("forbidden", sentence(mistakes[0]), mistakes=tuple(mistakes))
 
 
 def network_from(text: str, given: Mapping[str, str], ranges: Sequence[AddressRange]) -> dict[str, object]:
@@ -102,3 +113,16 @@ def keys_from(text: str, vector: str = "") -> tuple[dict[str, str], ...]:
         return ({each.name: each.value for each in attributes if isinstance(each.value, str)},)
     found = (each.value for each in attributes if each.name == vector and isinstance(each.value, tuple))
     return tuple({pair.key: pair.value for pair in pairs} for pairs in found)
+
+
+def kept_from(text: str) -> dict[str, str]:
+    """Return all attributes of a text as records keep them, vectors as text.
+
+    Raises:
+        RefusalError: ``bad_template``.
+    """
+    try:
+        return kept_as_text(parse(text)) if text else {}
+    except TemplateError as error:
+        refuse_mistakes(error.mistakes)
+        raise

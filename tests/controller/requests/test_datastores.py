@@ -2,6 +2,7 @@
 
 import pytest
 from tests.controller.builders import (
+    ANN,
     BARE,
     a_host,
     a_reactor,
@@ -13,9 +14,11 @@ from tests.controller.builders import (
     refusal,
     submit,
     told,
+    turn_of,
 )
 
 from innkeeper_controller.records import Datastore
+from innkeeper_controller.requests.datastores import check_enabled
 from innkeeper_plugins.vocabulary import DatastoreFacts
 
 
@@ -27,8 +30,12 @@ def refused(reactor, request, /, **params):
     return error.code, str(error)
 
 
-def test_a_first_start_has_a_datastore():
-    assert a_reactor().cluster.datastores == {"default": Datastore(name="default", driver="qcow2")}
+def test_a_first_start_has_the_datastores_that_scripts_know_by_heart():
+    assert a_reactor().cluster.datastores == {
+        "system": Datastore(datastore_id=0, name="system", type="system", kept_in="default"),
+        "default": Datastore(datastore_id=1, name="default", driver="qcow2"),
+        "files": Datastore(datastore_id=2, name="files", type="file", kept_in="default"),
+    }
 
 
 def test_a_datastore_is_shown_with_the_hosts_that_have_it():
@@ -39,7 +46,65 @@ def test_a_datastore_is_shown_with_the_hosts_that_have_it():
     assert told(turn) == [("datastore.added", "datastore:fast")]
     assert (shown.driver, shown.images) == ("copy", 1)
     assert shown.hosts == {"h1": DatastoreFacts(name="fast", total_mib=100_000, free_mib=50_000)}
-    assert [each.name for each in ask(reactor, "datastore.list")] == ["default", "fast"]
+    assert [each.name for each in ask(reactor, "datastore.list")] == ["system", "default", "files", "fast"]
+
+
+def test_a_datastore_of_ones_own_counts_from_100_and_keeps_what_is_noted():
+    reactor = a_reactor(a_host(1))
+    shown = ask(
+        reactor,
+        "datastore.add",
+        name="team",
+        type="file",
+        template='KEPT_IN = files\nSAFE_DIRS = "/var/tmp"\nLABELS = a\n',
+        cluster="default",
+    )
+
+    assert reactor.cluster.datastores["team"] == Datastore(
+        datastore_id=100,
+        name="team",
+        type="file",
+        kept_in="default",
+        owner="root",
+        attributes={"SAFE_DIRS": "/var/tmp", "LABELS": "a"},
+    )
+    assert (shown.datastore_id, shown.kept_in, shown.clusters, list(shown.hosts)) == (
+        100,
+        "default",
+        ("default",),
+        ["h1"],
+    )
+    assert ask(reactor, "datastore.show", datastore="100").name == "team"
+
+
+def test_a_datastore_is_of_one_of_three_types():
+    assert refused(a_reactor(), "datastore.add", name="x", type="backup") == (
+        "bad_request",
+        "'backup' is no type of a datastore; use one of image, system, file.",
+    )
+
+
+def test_a_disabled_datastore_takes_no_new_images_and_takes_them_again_once_it_is_enabled():
+    reactor = a_reactor(a_host(1))
+    turn, shown = ask_turn(reactor, "datastore.enable", datastore="default", enabled=False)
+    error = refusal(lambda: check_enabled(reactor.cluster.datastores["default"]))
+    ask(reactor, "datastore.enable", datastore="1", enabled=True)
+
+    assert (shown.enabled, told(turn), error.code) == (
+        False,
+        [("datastore.disabled", "datastore:default")],
+        "wrong_state",
+    )
+    assert refusal(lambda: check_enabled(reactor.cluster.datastores["default"])) is None
+
+
+def test_who_may_not_use_a_datastore_does_not_see_it():
+    hidden = Datastore(datastore_id=100, name="hidden", mode=0o600)
+    reactor = a_reactor(hidden)
+    for rule in list(reactor.cluster.acl_rules.values()):
+        turn_of(reactor).drop(rule)
+
+    assert [each.name for each in ask(reactor, "datastore.list", user=ANN)] == ["system", "default", "files"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "7", "x" * 129])
@@ -73,9 +138,17 @@ def test_a_datastore_that_only_the_directory_of_a_vm_lies_in_stays():
 
 def test_an_empty_datastore_is_forgotten():
     reactor = a_reactor()
-    turn, _ = ask_turn(reactor, "datastore.delete", datastore="default")
+    turn, _ = ask_turn(reactor, "datastore.delete", datastore="files")
 
-    assert (reactor.cluster.datastores, told(turn)) == ({}, [("datastore.deleted", "datastore:default")])
+    assert list(reactor.cluster.datastores) == ["system", "default"]
+    assert told(turn) == [("datastore.deleted", "datastore:files")]
+
+
+def test_a_datastore_that_others_are_kept_in_stays():
+    assert refused(a_reactor(), "datastore.delete", datastore="default") == (
+        "in_use",
+        "Datastore system, files is kept in datastore default; delete that first.",
+    )
 
 
 def test_a_datastore_that_is_not_there_is_not_found():

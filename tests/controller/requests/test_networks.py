@@ -11,14 +11,18 @@ from tests.controller.builders import (
     a_vm,
     ask,
     ask_turn,
+    change,
     picture,
     refusal,
     submit,
     told,
+    turn_of,
 )
 
+from innkeeper_controller import leases
 from innkeeper_controller.records import AddressRange, Network
-from innkeeper_plugins.vocabulary import VmState
+from innkeeper_controller.verify import findings
+from innkeeper_plugins.vocabulary import VmId, VmState
 
 RANGE = {"size": 5, "ip": "10.9.0.1"}
 
@@ -42,7 +46,6 @@ def test_a_network_is_made_of_its_parts():
     turn, view = ask_turn(
         reactor,
         "network.add",
-        user=ANN,
         name="lan",
         ranges=(RANGE, {"size": 2, "mac": "02:00:00:00:00:10"}),
         bridge="br0",
@@ -56,8 +59,12 @@ def test_a_network_is_made_of_its_parts():
     assert reactor.cluster.networks[0] == Network(
         network_id=0,
         name="lan",
-        owner="ann",
-        ranges=(AddressRange(size=5, ip="10.9.0.1"), AddressRange(size=2, mac="02:00:00:00:00:10")),
+        owner="root",
+        ranges=(
+            AddressRange(size=5, ip="10.9.0.1"),
+            AddressRange(size=2, ar_id=1, type="ETHER", mac="02:00:00:00:00:10"),
+        ),
+        last_ar_id=1,
         bridge="br0",
         vlan_id=7,
         physical_device="eth0",
@@ -195,3 +202,239 @@ def test_a_template_that_cannot_be_read_is_told_with_its_place():
     error = refused(a_reactor(), "network.add", template="NAME = lan\nAR = [ SIZE = 5\n")
 
     assert (error.code, error.mistakes[0].line > 0) == ("bad_template", True)
+
+
+REACHES_THE_WIRE = ("bridge", "vn_mad", "vlan_id", "physical_device")
+
+
+@pytest.mark.parametrize("field", REACHES_THE_WIRE)
+def test_only_an_administrator_says_where_a_network_reaches_the_wire(field):
+    value = 7 if field == "vlan_id" else "br0"
+    error = refused(a_reactor(), "network.add", user=ANN, name="x", ranges=(RANGE,), **{field: value})
+
+    assert error.code == "forbidden"
+    assert getattr(ask(a_reactor(), "network.add", name="x", ranges=(RANGE,), **{field: value}), field) == value
+
+
+def test_a_network_keeps_what_is_not_ours_and_belongs_to_who_made_it():
+    reactor = a_reactor()
+    ask(reactor, "network.add", user=ANN, template='NAME = x\nMTU = 9000\nOWNER_NOTE = "a b"\n')
+    network = reactor.cluster.networks[0]
+
+    assert (network.attributes, network.owner, network.group, network.mode, network.clusters) == (
+        {"MTU": "9000", "OWNER_NOTE": "a b"},
+        "ann",
+        ANN.groups[0],
+        0o600,
+        (0,),
+    )
+
+
+def test_who_may_not_use_a_network_does_not_see_it():
+    reactor = a_reactor(a_network(mode=0o600), a_network(1, "other", owner="bob", group="oneadmin", mode=0o600))
+    for rule in list(reactor.cluster.acl_rules.values()):
+        turn_of(reactor).drop(rule)
+
+    assert [each.name for each in ask(reactor, "network.list", user=ANN)] == ["lan"]
+
+
+def a_wide_reactor(**values):
+    """Return a reactor with a network of two ranges, the second with IPv6."""
+    ranges = (
+        AddressRange(size=4, ip="10.0.0.1"),
+        AddressRange(size=8, ar_id=1, type="IP4_6", ip="10.0.1.1", global_prefix="2001:db8::"),
+    )
+    return a_reactor(a_network(ranges=ranges, last_ar_id=1, bridge="br0", mode=0o644, **values))
+
+
+def ranges_of(reactor, network=0):
+    return [(each.ar_id, each.ip, each.size) for each in reactor.cluster.networks[network].ranges]
+
+
+def test_ranges_come_and_go_and_no_number_is_given_twice():
+    reactor = a_wide_reactor()
+    ask(reactor, "network.add_range", network="lan", template='AR = [ TYPE = "IP4", IP = 10.0.2.1, SIZE = 2 ]')
+    ask(reactor, "network.delete_range", network="lan", ar_id=2)
+    ask(reactor, "network.delete_range", network="lan", ar_id=0)
+    turn, view = ask_turn(reactor, "network.add_range", network="lan", template="AR = [ IP = 10.0.2.1, SIZE = 3 ]")
+    lease = leases.take(turn_of(reactor), reactor.cluster.networks[0], vm_id=VmId(0), nic_id=0)
+
+    assert ranges_of(reactor) == [(1, "10.0.1.1", 8), (3, "10.0.2.1", 3)]
+    assert (view.size, told(turn)) == (11, [("range.added", "network:0")])
+    assert (lease.lease_id, lease.ip, lease.ip6_global) == ("0.1.0", "10.0.1.1", "2001:db8::aff:fe00:101")
+
+
+def test_a_range_that_overlaps_another_of_the_network_is_refused():
+    error = refused(a_wide_reactor(), "network.add_range", network="lan", template="AR = [ IP = 10.0.1.8, SIZE = 3 ]")
+
+    assert (error.code, str(error)) == (
+        "bad_request",
+        ("The range has IP addresses that range 1 of network lan has already; begin elsewhere or make it smaller."),
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ("AR_ID = 7, SIZE = 5", "not_found"),
+        ("SIZE = 5", "bad_request"),
+        ("AR_ID = 1, SIZE = x", "bad_request"),
+        ("AR_ID = 1, SIZE = 0", "bad_request"),
+        ("AR_ID = 0, SIZE = 1000", "bad_request"),
+        ("AR_ID = 1, SIZE = 2", "in_use"),
+        ("AR_ID = 1, IP = 10.0.1.2", "bad_request"),
+        ("AR_ID = 1, TYPE = ETHER", "bad_request"),
+        ('AR_ID = 1, GLOBAL_PREFIX = "2001:db9::"', "in_use"),
+        ('AR_ID = 0, GLOBAL_PREFIX = "2001:db9::"', "bad_request"),
+    ],
+)
+def test_a_range_is_not_changed_where_that_takes_from_somebody(keys, code):
+    reactor = a_wide_reactor()
+    ask(reactor, "network.hold", network="lan", address="10.0.1.3")
+
+    assert refused(reactor, "network.update_range", network="lan", template=f"AR = [ {keys} ]").code == code
+
+
+def test_a_range_grows_shrinks_to_its_leases_and_is_given_out_from_the_lowest_on():
+    reactor = a_wide_reactor()
+    for number in range(1, 5):
+        ask(reactor, "network.hold", network="lan", address=f"10.0.0.{number}")
+    leases.take(turn_of(reactor), reactor.cluster.networks[0], vm_id=VmId(0), nic_id=0)
+    template = 'AR = [ AR_ID = 0, IP = 10.0.0.1, SIZE = 6, USED_LEASES = 4, MAC = "02:00:0A:00:00:01", NOTE = b ]'
+    ask(reactor, "network.update_range", network="lan", template=template)
+    lease = leases.take(turn_of(reactor), reactor.cluster.networks[0], vm_id=VmId(0), nic_id=1)
+    ask(reactor, "network.update_range", network="lan", template="AR = [ AR_ID = 0, SIZE = 5 ]")
+
+    assert (lease.ip, ranges_of(reactor)[0]) == ("10.0.0.5", (0, "10.0.0.1", 5))
+    assert reactor.cluster.networks[0].ranges[0].attributes == {"NOTE": "b"}
+
+
+def test_a_range_that_a_vm_has_an_address_of_stays_even_by_force():
+    reactor = a_site()
+    vm = submit(reactor)
+    texts = [
+        str(refused(reactor, "network.delete_range", network="lan", ar_id=0, force=force)) for force in (False, True)
+    ]
+
+    assert texts == [
+        f"Range 0 of network lan has addresses leased to VM {vm.vm_id}; terminate them first.",
+        (
+            f"Range 0 of network lan has addresses leased to VM {vm.vm_id}, which force does not take from them; "
+            "terminate them first."
+        ),
+    ]
+
+
+def test_force_drops_holds_of_a_range():
+    reactor = a_wide_reactor()
+    ask(reactor, "network.hold", network="lan", address="10.0.0.2")
+    error = refused(reactor, "network.delete_range", network="lan", ar_id=0)
+    ask(reactor, "network.delete_range", network="lan", ar_id=0, force=True)
+
+    assert (error.code, reactor.cluster.leases, ranges_of(reactor)) == ("in_use", {}, [(1, "10.0.1.1", 8)])
+
+
+def reserve(reactor, template, *, user=ANN, network="lan"):
+    return ask(reactor, "network.reserve", user=user, network=network, template=template)
+
+
+def test_a_reservation_is_a_network_of_ones_own_on_the_parents_wire():
+    reactor = a_wide_reactor()
+    ask(reactor, "network.hold", network="lan", address="10.0.1.2")
+    turn, view = ask_turn(reactor, "network.reserve", user=ANN, network="lan", template='SIZE = 5\nNAME = "mine"\n')
+    child = reactor.cluster.networks[1]
+
+    assert (child.owner, child.group, child.mode, child.parent_id, child.bridge) == ("ann", "users", 0o600, 0, "br0")
+    assert child.ranges == (
+        AddressRange(size=5, ar_id=0, type="IP4_6", ip="10.0.1.3", global_prefix="2001:db8::", parent_ar_id=1),
+    )
+    assert [(each.ip, each.reserved_by) for each in ask(reactor, "network.leases", network="lan")] == [
+        ("10.0.1.2", None),
+        *((f"10.0.1.{number}", 1) for number in range(3, 8)),
+    ]
+    assert (view.parent, told(turn)) == ("lan", [("network.reserved", "network:1")])
+    assert findings(reactor.cluster) == ()
+
+
+@pytest.mark.parametrize(
+    ("template", "ip"),
+    [
+        ("SIZE = 2 NAME = x", "10.0.0.1"),
+        ("SIZE = 2 NAME = x AR_ID = 1", "10.0.1.1"),
+        ("SIZE = 2 NAME = x IP = 10.0.1.4", "10.0.1.4"),
+        ("SIZE = 2 NAME = x MAC = 02:00:0a:00:00:02", "10.0.0.2"),
+    ],
+)
+def test_a_reservation_is_cut_where_it_is_asked_for(template, ip):
+    reactor = a_wide_reactor()
+    reserve(reactor, template)
+
+    assert ranges_of(reactor, 1) == [(0, ip, 2)]
+
+
+@pytest.mark.parametrize(
+    ("template", "code"),
+    [
+        ("NAME = x", "bad_request"),
+        ("SIZE = 0 NAME = x", "bad_request"),
+        ("SIZE = 20000 NAME = x", "bad_request"),
+        ("SIZE = 2", "bad_request"),
+        ("SIZE = 2 NAME = lan", "name_taken"),
+        ("SIZE = 9 NAME = x", "no_address"),
+        ("SIZE = 5 NAME = x AR_ID = 0", "no_address"),
+        ("SIZE = 2 NAME = x AR_ID = 9", "not_found"),
+        ("SIZE = 2 NAME = x IP = 10.0.0.4", "no_address"),
+        ("SIZE = 2 NAME = x IP = 10.0.0.1 AR_ID = 1", "no_address"),
+        ("SIZE = 2 NETWORK_ID = 0", "bad_request"),
+        ("SIZE = 2 NETWORK_ID = 7", "not_found"),
+    ],
+)
+def test_a_reservation_that_cannot_be_is_refused(template, code):
+    assert refused(a_wide_reactor(), "network.reserve", user=ANN, network="lan", template=template).code == code
+
+
+def test_a_reservation_grows_by_its_parent_alone_and_gives_ranges_back():
+    reactor = a_wide_reactor()
+    reserve(reactor, "SIZE = 2 NAME = mine")
+    view = reserve(reactor, "SIZE = 3 NETWORK_ID = 1 AR_ID = 1")
+    codes = [
+        refused(reactor, "network.add_range", network="mine", template="AR = [ IP = 10.9.0.1, SIZE = 1 ]").code,
+        refused(reactor, "network.update_range", network="mine", template="AR = [ AR_ID = 0, SIZE = 1 ]").code,
+        refused(reactor, "network.reserve", network="mine", template="SIZE = 1 NAME = x").code,
+        refused(reactor, "network.free_range", network="lan", ar_id=0).code,
+    ]
+    grown = ranges_of(reactor, 1)
+    ask(reactor, "network.free_range", user=ANN, network="mine", ar_id=0)
+
+    assert (view.size, grown) == (5, [(0, "10.0.0.1", 2), (1, "10.0.1.1", 3)])
+    assert codes == ["wrong_state"] * 4
+    assert ranges_of(reactor, 1) == [(1, "10.0.1.1", 3)]
+    assert sorted(reactor.cluster.leases) == ["0.1.0", "0.1.1", "0.1.2"]
+    assert findings(reactor.cluster) == ()
+
+
+def test_a_deleted_reservation_gives_everything_back_and_its_parent_stays_until_then():
+    reactor = a_wide_reactor()
+    reserve(reactor, "SIZE = 2 NAME = mine")
+    ask(reactor, "network.hold", network="mine", user=ANN, address="10.0.0.1")
+    codes = [
+        refused(reactor, "network.delete", network="lan").code,
+        refused(reactor, "network.delete_range", network="lan", ar_id=0, force=True).code,
+        refused(reactor, "network.release", network="lan", address="10.0.0.1").code,
+        refused(reactor, "network.hold", network="lan", address="10.0.0.1").code,
+    ]
+    ask(reactor, "network.delete", user=ANN, network="mine")
+
+    assert codes == ["in_use", "in_use", "in_use", "no_address"]
+    assert (list(reactor.cluster.networks), reactor.cluster.leases) == ([0], {})
+
+
+def test_a_reservation_counts_against_the_limits_of_its_owner():
+    reactor = a_wide_reactor()
+    change(reactor, ANN, limits={"network.0.leases": 3.0})
+    ann = reactor.cluster.users["ann"]
+    reserve(reactor, "SIZE = 2 NAME = mine", user=ann)
+    error = refused(reactor, "network.reserve", user=ann, network="lan", template="SIZE = 2 NAME = more")
+
+    assert error.code == "over_quota"
+    assert reactor.cluster.usages.of(("user", "ann")) == {"network.0.leases": 2.0}
