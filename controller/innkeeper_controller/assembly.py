@@ -231,6 +231,9 @@ def settings_of(config: Config, cluster_id: str, dialled: str, public_key: str, 
         leg_expires_in_s=config.leg_expires_in_s,
         max_vms_per_request=config.limits.vms_per_request,
         max_pending=config.limits.pending_vms,
+        restricted_vm=config.restricted.vm,
+        restricted_image=config.restricted.image,
+        restricted_network=config.restricted.network,
     )
 
 

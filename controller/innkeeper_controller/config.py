@@ -4,6 +4,7 @@ It looks nothing up and opens nothing.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ LOG_FORMATS: Final = ("json", "text")
 
 #: How far the default port of the bulk socket is from that of the agents' socket.
 _BULK_PORT_DISTANCE: Final = 2
+#: ``NAME`` or ``VECTOR/KEY``; ``*`` stands for any letters.
+_PATTERN: Final = re.compile(r"[A-Za-z0-9_*]{1,128}(/[A-Za-z0-9_*]{1,128})?")
 _MAX_PORT: Final = 65535
 MIB: Final = 1024 * 1024
 
@@ -84,6 +87,17 @@ class LimitsConfig(Value):
     pending_vms: int = 100_000
 
 
+class RestrictedConfig(Value):
+    """``[restricted]``: attributes that only administrators may give, ``NAME`` or ``VECTOR/KEY`` with ``*`` in them.
+
+    ``usual`` stands for those that OpenNebula restricts.
+    """
+
+    vm: tuple[str, ...] = ("usual",)
+    image: tuple[str, ...] = ("usual",)
+    network: tuple[str, ...] = ("usual",)
+
+
 class LogConfig(Value):
     """``[log]``: what is told on standard error."""
 
@@ -114,6 +128,7 @@ class Config(Value):
     agents: AgentsConfig = AgentsConfig()
     bulk: BulkConfig = BulkConfig()
     limits: LimitsConfig = LimitsConfig()
+    restricted: RestrictedConfig = RestrictedConfig()
     log: LogConfig = LogConfig()
 
     @property
@@ -220,6 +235,7 @@ def _mistakes(config: Config) -> Iterator[str]:
         for name, value in msgspec.structs.asdict(values).items():
             if isinstance(value, int | float) and value <= 0:
                 yield f"{where}{name} is {value}; it has to be more than 0"
+    yield from map(_no_pattern, (*config.restricted.vm, *config.restricted.image, *config.restricted.network))
     if config.unknown_after_s < config.heartbeat_interval_s:
         yield f"unknown_after_s is {config.unknown_after_s}, shorter than heartbeat_interval_s"
 
@@ -229,6 +245,12 @@ def _not_one_of(name: str, value: str, possible: tuple[str, ...]) -> str:
         return ""
     close = difflib.get_close_matches(value, possible, n=1)
     return f"{name} is {value!r}; " + (f"did you mean {close[0]}?" if close else f"use one of {', '.join(possible)}")
+
+
+def _no_pattern(pattern: str) -> str:
+    if _PATTERN.fullmatch(pattern):
+        return ""
+    return f"restricted has {pattern!r}, which is no attribute like NIC/MAC, CPU_COST or DISK/*_SEC"
 
 
 def _no_endpoint(name: str, endpoint: str) -> str:

@@ -34,6 +34,11 @@ class Settings(Value):
     #: Limit of one bulk request.
     max_vms_per_request: int = 10_000
     max_pending: int = 100_000
+    #: What only administrators may say in templates of VMs, images and networks; ``usual`` stands for
+    #: what ``templates.restricted`` has.
+    restricted_vm: tuple[str, ...] = ("usual",)
+    restricted_image: tuple[str, ...] = ("usual",)
+    restricted_network: tuple[str, ...] = ("usual",)
 
     def uuid_of(self, vm_id: int) -> str:
         """Return the UUID of the VM of that number, which no VM of another cluster has."""
