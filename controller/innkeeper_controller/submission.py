@@ -12,11 +12,12 @@ from innkeeper_controller.access import Right
 from innkeeper_controller.disks import Search, image_ref
 from innkeeper_controller.records import Moment, Network, ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.requests.templates import refuse_mistakes, refuse_restricted
 from innkeeper_controller.templates import syntax
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.context import expand
 from innkeeper_controller.templates.errors import TemplateError, in_order
+from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.templates.schedule import SchedActionTemplate
 from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template, with_overrides
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
@@ -92,8 +93,10 @@ def check_restricted(turn: Turn, attributes: Sequence[Attribute]) -> None:
     """Refuse attributes that only administrators may use, in what who asks has written.
 
     Raises:
-        RefusalError: ``forbidden``.
+        RefusalError: ``forbidden``, naming all of them.
     """
+    if turn.user is not None and not turn.user.is_admin:
+        refuse_restricted(restricted(attributes, turn.settings.restricted_vm))
 
 
 def draw(turn: Turn, text: str, overrides: dict[str, str], *, own: bool = True) -> Blueprint:
@@ -116,12 +119,18 @@ def draw(turn: Turn, text: str, overrides: dict[str, str], *, own: bool = True) 
         refuse_mistakes(error.mistakes)
         raise
     if own and turn.user is not None and not turn.user.is_admin:
-        check_restricted(turn, with_overrides(syntax.scan(text).attributes, overrides))
+        found = _restricted_in if is_short else _restricted_in.__wrapped__
+        refuse_restricted(found(text, tuple(overrides.items()), turn.settings.restricted_vm))
     search = Search(turn)
     networks = tuple(_network(search, nic) for nic in template.nics)
     spec = _spec(search, template)
     refuse_mistakes(in_order(search.mistakes))
     return Blueprint(text, template, spec, tuple(each for each in networks if each is not None))
+
+
+@functools.lru_cache(maxsize=128)
+def _restricted_in(text: str, overrides: tuple[tuple[str, str], ...], table: tuple[str, ...]) -> tuple[Mistake, ...]:
+    return restricted(with_overrides(syntax.scan(text).attributes, dict(overrides)), table)
 
 
 @functools.lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ import uuid
 import msgspec
 import pytest
 from tests.controller.builders import (
+    ADMIN,
     ANN,
     BARE,
     BOB,
@@ -23,9 +24,11 @@ from tests.controller.builders import (
     digest,
     now,
     picture,
+    put,
     refusal,
     submit,
     told,
+    turn_of,
 )
 
 from innkeeper_controller import submission
@@ -254,7 +257,7 @@ def test_an_address_that_is_taken_refuses_the_whole_vm_and_keeps_no_other_addres
 @pytest.mark.parametrize("wanted", ["IP = 10.0.0.5", "MAC = 02:00:0a:00:00:05"])
 def test_one_address_is_not_asked_for_several_vms(wanted):
     """Otherwise the second would be told that a VM has it which was never made."""
-    error = refused(a_site(), f"MEMORY = 1\nNIC = [ NETWORK = lan, {wanted} ]\n", count=2)
+    error = refused(a_site(), f"MEMORY = 1\nNIC = [ NETWORK = lan, {wanted} ]\n", count=2, user=ADMIN)
 
     assert (error.code, str(error)) == (
         "bad_request",
@@ -510,7 +513,7 @@ def test_a_vm_on_a_network_that_is_gone_meanwhile_lives_and_ends_as_before():
 
 
 def test_ranges_are_used_one_after_the_other():
-    network = a_network(ranges=(AddressRange(size=1, ip="10.0.0.1"), AddressRange(size=1, ip="10.0.7.1")))
+    network = a_network(ranges=(AddressRange(size=1, ip="10.0.0.1"), AddressRange(ar_id=1, size=1, ip="10.0.7.1")))
     reactor = a_reactor(network)
     submit(reactor, "NAME = x\nMEMORY = 1\nNIC = [ NETWORK = lan ]\n", count=2)
 
@@ -532,3 +535,102 @@ def test_long_templates_are_read_and_not_remembered():
     vm = submit(a_site(), BARE + "NOTE = " + "y" * 70_000 + "\n")
 
     assert (len(vm.attributes["NOTE"]), submission._read.cache_info().currsize) == (70_000, remembered)
+
+
+# --- whose things they are, and how much of them
+
+
+def test_what_somebody_may_not_use_is_in_no_template_of_theirs():
+    private = {"mode": 0o600, "owner": "bob"}
+    reactor = a_reactor(a_host(1), an_image(**private), a_network(**private))
+    # Everybody may use every network unless somebody deletes this rule.
+    turn_of(reactor).drop(reactor.cluster.acl_rules[2])
+
+    for template in ("MEMORY = 1\nDISK = [ IMAGE = tiny ]\n", "MEMORY = 1\nNIC = [ NETWORK = lan ]\n"):
+        error = refused(reactor, template)
+        assert (error.code, "Not authorized to perform USE" in str(error)) == ("forbidden", True)
+        assert submit(reactor, template, user=BOB).owner == "bob"
+        assert submit(reactor, template, user=ADMIN).group == "oneadmin"
+
+
+def test_what_only_administrators_may_give_is_refused_with_its_place():
+    text = "MEMORY = 1\nNIC = [ NETWORK = lan, MAC = 02:00:0a:00:00:05 ]\n"
+    error = refused(a_site(), text)
+
+    assert (error.code, [(each.field, each.line) for each in error.mistakes]) == ("forbidden", [("NIC/MAC", 2)])
+    assert refused(a_site(), BARE, set={"EMULATOR": "x"}).code == "forbidden"
+    assert submit(a_site(), text, user=ADMIN).spec.nics[0].mac == "02:00:0a:00:00:05"
+
+
+def test_vms_end_exactly_at_the_limit_and_a_refusal_takes_nothing():
+    reactor = a_site()
+    put(reactor, replace(ANN, limits={"vm.vms": 3.0}))
+    submit(reactor, count=2)
+    error = refused(reactor, TEMPLATE, count=2)
+
+    assert error.code == "over_quota"
+    assert submit(reactor).vm_id == 2
+    assert refused(reactor, TEMPLATE).code == "over_quota"
+
+
+def test_a_wildcard_in_a_name_is_the_number_of_each():
+    reactor = a_site()
+    submit(reactor, BARE, name="a-%i-b", count=2)
+
+    assert [vm.name for vm in reactor.cluster.vms.values()] == ["a-0-b", "a-1-b"]
+
+
+def test_disks_and_images_of_a_datastore_that_lies_in_another_are_there_on_the_hosts():
+    reactor = a_reactor(a_host(1), an_image(datastore="files"))
+    vm = submit(reactor, "MEMORY = 1\nDISK = [ IMAGE = tiny, DATASTORE = system ]\n", user=ADMIN)
+
+    disk = vm.spec.disks[0]
+    assert (disk.datastore, disk.image.datastore, vm.spec.datastore) == ("default", "default", "default")
+
+
+# --- persistent images
+
+
+def test_a_persistent_image_is_one_vms_until_that_ends():
+    reactor = a_reactor(a_host(1, images=[digest("e")]), an_image(persistent=True))
+    template = "MEMORY = 1\nDISK = [ IMAGE = tiny ]\n"
+    assert refused(reactor, template, count=2).code == "in_use"
+    vm = submit(reactor, template)
+    error = refused(reactor, template, user=BOB)
+
+    assert vm.spec.disks[0].persistent
+    assert (error.code, str(error)) == (
+        "in_use",
+        "Image tiny is persistent and VM 0 has it; end that VM first, or clone the image.",
+    )
+    ask(reactor, "vm.terminate", user=ANN, vm_id=0)
+    assert submit(reactor, template).vm_id == 1
+
+
+def test_a_persistent_image_is_one_disk():
+    reactor = a_reactor(a_host(1), an_image(persistent=True))
+
+    assert mistakes(reactor, "MEMORY = 1\nDISK = [ IMAGE = tiny ]\nDISK = [ IMAGE_ID = 0 ]\n") == [
+        ("DISK/IMAGE", 0, 0, "Image tiny is persistent; only one disk can be it.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"state": ImageState.DISABLED}, "Image tiny is disabled: enable it (`inn image enable tiny`)."),
+        ({"state": ImageState.LOCKED}, "Image tiny is locked: wait until the disk that it is made of is saved."),
+        ({"type": "kernel"}, "Image tiny is a kernel, not a disk."),
+        ({"type": "context"}, "Image tiny is a context, not a disk."),
+    ],
+)
+def test_what_cannot_be_a_disk_says_why(values, message):
+    reactor = a_reactor(a_host(1), an_image(**values))
+
+    assert mistakes(reactor, "MEMORY = 1\nDISK = [ IMAGE = tiny ]\n") == [("DISK/IMAGE", 2, 1, message)]
+
+
+def test_a_disk_comes_on_the_bus_that_its_image_asks_for():
+    reactor = a_reactor(a_host(1), an_image(attributes={"DEV_PREFIX": "sd"}))
+
+    assert submit(reactor, "MEMORY = 1\nDISK = [ IMAGE = tiny ]\n").spec.disks[0].target == "sda"

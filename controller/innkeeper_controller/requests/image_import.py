@@ -10,11 +10,13 @@ from innkeeper_controller.access import Right
 from innkeeper_controller.images import charge, check_name, check_type
 from innkeeper_controller.records import Datastore, Host, HostState, Image, Leg, OperationKind, Plan
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.requests.templates import refuse_mistakes, refuse_restricted
 from innkeeper_controller.requests.views import ImageView, image_view
 from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.templates.image import ImageTemplate, image_template
+from innkeeper_controller.templates.restricted import IMAGE as RESTRICTED
+from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.usage import MIB
 from innkeeper_plugins.steps import ImportImage
@@ -61,7 +63,7 @@ class AddImage(Value):
 
 def add(turn: Turn, params: AddImage) -> ImageView:
     """Register an image and start its import on the host that will keep it."""
-    template = _template(params) if params.template else ImageTemplate()
+    template = _template(turn, params) if params.template else ImageTemplate()
     wanted = _with_template(params, template)
     _check(turn, wanted)
     datastore = find.datastore(turn.cluster, wanted.datastore)
@@ -82,9 +84,12 @@ def add(turn: Turn, params: AddImage) -> ImageView:
     return image_view(turn.cluster, turn.cluster.images[image.image_id])
 
 
-def _template(params: AddImage) -> ImageTemplate:
+def _template(turn: Turn, params: AddImage) -> ImageTemplate:
     try:
-        return image_template(parse(params.template), has_content=_sources(params) > 0)
+        attributes = parse(params.template)
+        if turn.user is not None and not turn.user.is_admin:
+            refuse_restricted(restricted(attributes, turn.settings.restricted_image, usual=RESTRICTED))
+        return image_template(attributes, has_content=_sources(params) > 0)
     except TemplateError as error:
         refuse_mistakes(error.mistakes)
         raise
