@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, and_, or_, select, true
 
 from innkeeper_controller.cluster import UNFINISHED, Key, key_of
-from innkeeper_controller.records import KINDS, Event, Image, Operation, Record, VmRecord
+from innkeeper_controller.records import KINDS, Event, HistoryRecord, Image, Operation, Record, VmRecord
 from innkeeper_controller.store.schema import ANSWERS, BODY, EVENTS, META, TABLES
 from innkeeper_plugins.vocabulary import OperationId, VmState
 
@@ -113,6 +113,14 @@ class Archive:
         statement = select(table.c[BODY]).where(*conditions).order_by(table.c.vm_id).limit(min(limit, MAX_PAGE))
         with self._engine.connect() as connection:
             return [_vm.decode(body) for body in connection.execute(statement).scalars()]
+
+    def stays(self, vm_ids: Sequence[int]) -> list[HistoryRecord]:
+        """Return the stays of these VMs on hosts, DONE ones too, in no order."""
+        column = TABLES["history"].c.vm_id
+        parts = [vm_ids[start : start + _MAX_PARAMETERS] for start in range(0, len(vm_ids), _MAX_PARAMETERS)]
+        with self._engine.connect() as connection:
+            found = [each for part in parts for each in _records(connection, "history", column.in_(part))]
+        return [each for each in found if isinstance(each, HistoryRecord)]
 
     def operations(self, subject: str) -> list[Operation]:
         """Return all operations of a VM or image, the oldest first."""

@@ -1,7 +1,7 @@
 """The archive for the loop: every read in a thread of its own, so that the loop never waits for the disk."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine
 
 from innkeeper_controller.cluster import Cluster, Key
-from innkeeper_controller.records import Event, Operation, Record, VmRecord
+from innkeeper_controller.records import Event, HistoryRecord, Operation, Record, VmRecord
 from innkeeper_controller.store.archive import EVERYTHING, MAX_PAGE, Answered, Archive, EventFilter
 from innkeeper_controller.store.replay import memory_differences, replay, table_differences
 
@@ -57,6 +57,10 @@ class Reading:
     async def done_vms(self, *, after: int, limit: int, owner: str, name: str) -> list[VmRecord]:
         """Return DONE VMs with higher numbers than ``after``, the lowest first."""
         return await self._run(partial(self._archive.done_vms, after=after, limit=limit, owner=owner, name=name))
+
+    async def stays(self, vm_ids: Sequence[int]) -> list[HistoryRecord]:
+        """Return the stays of these VMs on hosts, DONE ones too, in no order."""
+        return await self._run(partial(self._archive.stays, vm_ids))
 
     async def operations(self, subject: str) -> list[Operation]:
         """Return all operations of a VM or image, the oldest first."""

@@ -1,0 +1,34 @@
+"""What the rows of the method table work with, put together once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from innkeeper_controller.opennebula.fragments import Fragments
+from innkeeper_controller.opennebula.intake import Intake
+from innkeeper_controller.opennebula.past import Past
+from innkeeper_controller.shell import Controller
+from innkeeper_controller.uploads import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The controller, and what only this interface needs beside it."""
+
+    controller: Controller
+    fragments: Fragments
+    past: Past
+    intake: Intake
+    #: Where clients find this interface, as the zone tells it.
+    own_url: str
+
+
+def desk(controller: Controller, spool: Spool, *, safe_dirs: Sequence[Path], own_url: str) -> Desk:
+    """Return the desk of a controller."""
+    return Desk(
+        controller=controller,
+        fragments=Fragments(controller.reactor.cluster),
+        past=Past(controller),
+        intake=Intake(spool, safe_dirs),
+        own_url=own_url,
+    )

@@ -1,0 +1,74 @@
+"""Rows of accounting and showback: what VMs took, and what that costs."""
+
+from typing import Any, Final
+
+from innkeeper_controller.opennebula.arguments import integer
+from innkeeper_controller.opennebula.documents import accounting
+from innkeeper_controller.opennebula.methods.table import Answer, Call, Method
+from innkeeper_controller.opennebula.pools import ALL, GROUP, MINE, MINE_AND_GROUPS, check_flag
+
+_FLAG: Final = integer("filter flag", ALL)
+_MONTHS: Final = 12
+
+
+def _owner(call: Call) -> str:
+    """Return whose VMs are meant, empty for all that the caller may see."""
+    flag = call["filter flag"]
+    check_flag(flag)
+    if flag == MINE:
+        return call.user.name
+    return call.cluster.user_names.get(flag, f"[{flag}]") if flag >= 0 else ""
+
+
+def _is_wanted(call: Call, record: Any) -> bool:  # noqa: ANN401 - stays and costs both have owner and group
+    flag = call["filter flag"]
+    if flag == GROUP:
+        return bool(record.group == call.user.groups[0])
+    if flag == MINE_AND_GROUPS:
+        return record.owner == call.user.name or record.group in call.user.groups
+    return True
+
+
+async def _accounting(call: Call) -> Answer:
+    answer = await call.ask(
+        "vm.accounting",
+        {"owner": _owner(call), "from_s": float(call["start"]), "to_s": float(call["end"])},
+    )
+    records = [each for each in answer.records if _is_wanted(call, each)]
+    return accounting.accounting(call.cluster, records)
+
+
+async def _showback(call: Call) -> Answer:
+    params = {
+        "owner": _owner(call),
+        "from_month": call["start month"],
+        "from_year": call["start year"],
+        "to_month": call["end month"],
+        "to_year": call["end year"],
+    }
+    answer = await call.ask("vm.showback", params)
+    return accounting.showback(call.cluster, [each for each in answer.rows if _is_wanted(call, each)])
+
+
+METHODS: Final = (
+    Method(
+        name="one.vmpool.accounting",
+        arguments=(_FLAG, integer("start", -1), integer("end", -1)),
+        requests=("vm.accounting",),
+        act=_accounting,
+        gives="string",
+    ),
+    Method(
+        name="one.vmpool.showback",
+        arguments=(
+            _FLAG,
+            integer("start month", -1),
+            integer("start year", -1),
+            integer("end month", -1),
+            integer("end year", -1),
+        ),
+        requests=("vm.showback",),
+        act=_showback,
+        gives="string",
+    ),
+)
