@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from innkeeper_controller import lifecycle, operations, planner, rest
+from innkeeper_controller import fitting, lifecycle, operations, planner, rest
 from innkeeper_controller.lifecycle import IllegalMoveError
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
-from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_hostagent.protocol.messages import Disown
-from innkeeper_plugins.vocabulary import Capacity, DriverKind, PowerState, VmState
+from innkeeper_plugins.vocabulary import DriverKind, PowerState, VmState
 
 _replace = msgspec.structs.replace
 
@@ -75,7 +74,7 @@ def plan_deployment(turn: Turn, vm: VmRecord, host: Host) -> Plan:
 
 
 def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
-    """Refuse a host that is not there, not free for VMs, or too full: the rules that nobody may break.
+    """Refuse a host that is not there, not free for VMs, too full, or without what the VM needs: the rules that nobody may break.
 
     Raises:
         RefusalError: ``unreachable``, ``in_use`` or ``no_capacity``.
@@ -84,16 +83,9 @@ def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
         raise RefusalError("unreachable", f"Host {host.name} is not connected; start its agent or choose another host.")
     if host.state is not HostState.ON:
         raise RefusalError("in_use", f"Host {host.name} is {host.state}; enable it (`inn host enable {host.name}`).")
-    used = turn.cluster.used.get(host.host_id, Capacity())
-    total = host.advertisement.capacity
-    for word, needs, free, tolerance in (
-        ("cores", vm.spec.cpu_cores, total.cpu_cores - used.cpu_cores, CPU_TOLERANCE_CORES),
-        ("MiB of memory", vm.spec.memory_mib, total.memory_mib - used.memory_mib, 0),
-    ):
-        if not needs <= free + tolerance:
-            raise RefusalError(
-                "no_capacity", f"VM {vm.vm_id} needs {needs:.10g} {word}; host {host.name} has {free:.10g} free."
-            )
+    obstacle = fitting.obstacle(turn.cluster, vm, host)
+    if obstacle is not None:
+        raise RefusalError("no_capacity", f"Host {host.name} cannot take VM {vm.vm_id}: {obstacle.message}.")
 
 
 def with_hypervisor(vm: VmRecord, host: Host) -> VmRecord:

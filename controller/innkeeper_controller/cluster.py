@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from innkeeper_controller import schedule
 from innkeeper_controller.lifecycle import HOLDS_CAPACITY
+from innkeeper_controller.monitoring import Samples
 from innkeeper_controller.records import (
     KIND_OF,
     KINDS,
@@ -100,6 +102,12 @@ class Cluster:
     pending: dict[VmId, None] = field(default_factory=dict)
     #: Those of them that the scheduler has not looked at since something became better.
     unconsidered: dict[VmId, None] = field(default_factory=dict)
+    #: VMs that wait for a person.
+    held: set[VmId] = field(default_factory=set)
+    #: VMs that the scheduler is to find a better host for.
+    rescheduled: dict[VmId, None] = field(default_factory=dict)
+    #: Heap of ``(when, VM)`` of what schedules say; what is not due any more then is passed over.
+    due: list[tuple[Moment, VmId]] = field(default_factory=list)
     #: Operations that go on.
     running: dict[OperationId, None] = field(default_factory=dict)
     host_ids: dict[str, HostId] = field(default_factory=dict)
@@ -135,6 +143,7 @@ class Cluster:
     load: dict[HostId, Heartbeat] = field(default_factory=dict)
     progress: dict[OperationId, Progress] = field(default_factory=dict)
     observed: dict[VmId, Observation] = field(default_factory=dict)
+    samples: Samples = field(default_factory=Samples)
     #: Guests that were reported as nobody of ours: ``(host, vm)``.
     strangers: set[tuple[HostId, int]] = field(default_factory=set)
     #: Hosts whose numbers changed since the scheduler looked.
@@ -262,6 +271,7 @@ def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
     if old is not None and new is None:
         cluster.heard_at_s.pop(old.host_id, None)
         cluster.load.pop(old.host_id, None)
+        cluster.samples.forget_host(old.host_id)
 
 
 def _gives_hope(old: Host | None, new: Host) -> bool:
@@ -270,7 +280,7 @@ def _gives_hope(old: Host | None, new: Host) -> bool:
         return False
     if old is None or not old.connected or (new.state is HostState.ON and old.state is not new.state):
         return True
-    return old.advertisement != new.advertisement or old.labels != new.labels
+    return old.advertisement != new.advertisement or old.labels != new.labels or old.cluster_id != new.cluster_id
 
 
 def _index_image(cluster: Cluster, old: Image | None, new: Image | None) -> None:
@@ -282,10 +292,34 @@ def _index_image(cluster: Cluster, old: Image | None, new: Image | None) -> None
 
 def _index_network(cluster: Cluster, old: Network | None, new: Network | None) -> None:
     _index_network_name(cluster, old, new)
+    _note_clusters(cluster, old, new)
     if old is not None and (new is None or new.ranges != old.ranges):
         # Addresses come and go with ranges: the search begins anew.
         cluster.given_back.pop(old.network_id, None)
         cluster.lease_cursor.pop(old.network_id, None)
+
+
+def _note_clusters(cluster: Cluster, old: Network | Datastore | None, new: Network | Datastore | None) -> None:
+    """Let those who wait hope where something came into a cluster, or left one."""
+    if old is not None and new is not None and old.clusters != new.clusters:
+        cluster.freed = True
+
+
+_index_datastore_number = _index_number("datastore_names", "datastore_id")
+_index_cluster_name = _index_name("cluster_ids", "cluster_id")
+
+
+def _index_datastore(cluster: Cluster, old: Datastore | None, new: Datastore | None) -> None:
+    _index_datastore_number(cluster, old, new)
+    _note_clusters(cluster, old, new)
+
+
+def _index_cluster(cluster: Cluster, old: ClusterRecord | None, new: ClusterRecord | None) -> None:
+    _index_cluster_name(cluster, old, new)
+    if old is not None and new is not None and old.name != new.name:
+        # Requirements may name it.
+        cluster.touched.update(each.host_id for each in cluster.hosts.values() if each.cluster_id == new.cluster_id)
+        cluster.freed = True
 
 
 _index_user_number = _index_number("user_names", "user_id")
@@ -387,10 +421,28 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
     else:
         cluster.pending.pop(vm_id, None)
         cluster.unconsidered.pop(vm_id, None)
+    _index_waits(cluster, old, new)
     if new is None or _is_done(new):
         cluster.observed.pop(vm_id, None)
+        cluster.samples.forget_guest(vm_id)
         for stay in cluster.history_of.pop(vm_id, ()):
             cluster.history_records.pop(stay.history_id, None)
+
+
+def _index_waits(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
+    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    if new is not None and new.state is VmState.HOLD:
+        cluster.held.add(vm_id)
+    else:
+        cluster.held.discard(vm_id)
+    if new is not None and new.resched and new.state is not VmState.DONE:
+        cluster.rescheduled[vm_id] = None
+    elif old is not None and old.resched:
+        cluster.rescheduled.pop(vm_id, None)
+    if new is not None and new.scheduled and (old is None or old.scheduled is not new.scheduled):
+        due_s = schedule.next_due(new.scheduled)
+        if due_s is not None:
+            heapq.heappush(cluster.due, (due_s, vm_id))
 
 
 def _takes(cluster: Cluster, vm: VmRecord) -> tuple[object, ...]:
@@ -446,9 +498,9 @@ _INDEXES: dict[str, Callable[[Cluster, Any, Any], None]] = {
     "user": _index_user,
     "group": _index_group,
     "acl": _index_acl,
-    "datastore": _index_number("datastore_names", "datastore_id"),
+    "datastore": _index_datastore,
     "template": _index_name("template_ids", "template_id"),
-    "cluster": _index_name("cluster_ids", "cluster_id"),
+    "cluster": _index_cluster,
     "history": _index_history,
     "host": _index_host,
     "image": _index_image,

@@ -11,21 +11,16 @@ import msgspec
 
 from innkeeper_controller import actions, operations, planner
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.expressions import compile_rank, compile_requirement
+from innkeeper_controller.fitting import demand_of, view_of
 from innkeeper_controller.records import Host, HostState, Operation, OperationKind, OperationStatus, VmRecord
-from innkeeper_controller.requests.views import shown_state
-from innkeeper_controller.scheduling.attributes import host_attributes
 from innkeeper_controller.scheduling.match_making import place, verdicts
 from innkeeper_controller.scheduling.model import Demand, HostView, Placement
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, HostId, VmId, VmState
+from innkeeper_plugins.vocabulary import HostId, VmId, VmState
 
 _replace = msgspec.structs.replace
 
 ACTOR = "scheduler"
-MIB = 1024 * 1024
-#: Room that an overlay or a context disk is counted with, MiB.
-OVERLAY_MIB = 16
 #: At most so many VMs are looked at in one turn, so that a turn stays short.
 BATCH = 1000
 #: At most so many batches, the same VMs again where one that could not be planned had stood in the way of others.
@@ -63,7 +58,7 @@ class Scheduler:
         waiting = list(itertools.islice(cluster.unconsidered, BATCH))
         for vm_id in waiting:
             del cluster.unconsidered[vm_id]
-        demands = [self._demand_of(vm) for vm in self._within_reach(cluster, waiting)]
+        demands = [self._demand_of(turn.cluster, vm) for vm in self._within_reach(cluster, waiting)]
         decisions = place(demands, tuple(self._views.values()), policy=turn.settings.policy) if demands else []
         refused = [
             each.vm_id
@@ -87,9 +82,10 @@ class Scheduler:
             if all(known[digest] for digest in digests) and (not vm.sealed or (old_host and old_host.connected)):
                 yield vm
 
-    def _demand_of(self, vm: VmRecord) -> Demand:
+    def _demand_of(self, cluster: Cluster, vm: VmRecord) -> Demand:
         refused = self._refused.get(vm.vm_id)
-        return _replace(demand_of(vm), excluded=refused) if refused else demand_of(vm)
+        demand = demand_of(cluster, vm)
+        return _replace(demand, excluded=refused) if refused else demand
 
     def _deploy(self, turn: Turn, vm_id: VmId, host_id: HostId) -> bool:
         try:
@@ -110,50 +106,6 @@ class Scheduler:
         cluster.touched.clear()
 
 
-def view_of(cluster: Cluster, host: Host) -> HostView:
-    """Return the host as the scheduler sees it."""
-    advertisement = host.advertisement
-    used = cluster.used.get(host.host_id, Capacity())
-    usable = host.connected and host.state is HostState.ON
-    vms = cluster.vms_on.get(host.host_id, set())
-    return HostView(
-        host_id=host.host_id,
-        name=host.name,
-        usable=usable,
-        unusable_reason="" if usable else shown_state(host),
-        total=advertisement.capacity,
-        used=used,
-        attributes=host_attributes(host, used, len(vms), vms),
-        transfer_drivers=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.TRANSFER),
-        hypervisors=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.HYPERVISOR),
-        datastores={facts.name: facts.free_mib for facts in advertisement.datastores},
-        bridges=frozenset(advertisement.bridges),
-        images=frozenset(advertisement.images),
-    )
-
-
-def demand_of(vm: VmRecord) -> Demand:
-    """Return what the VM asks of a host."""
-    spec = vm.spec
-    rooms: dict[str, int] = {spec.datastore: 0}
-    for disk in spec.disks:
-        copied = disk.kind in {DiskKind.VOLATILE, DiskKind.SWAP} or disk.driver == "copy"
-        rooms[disk.datastore] = rooms.get(disk.datastore, 0) + (disk.size_bytes // MIB if copied else OVERLAY_MIB)
-    for ref in planner.images_of(spec):
-        rooms.setdefault(ref.datastore, 0)
-    return Demand(
-        vm_id=vm.vm_id,
-        capacity=spec.capacity,
-        hypervisor=spec.hypervisor,
-        datastores=rooms,
-        transfer_drivers=frozenset({spec.driver, *(disk.driver for disk in spec.disks)}),
-        bridges=frozenset(nic.bridge for nic in spec.nics if nic.bridge),
-        images={ref.sha256: ref.size_bytes for ref in planner.images_of(spec)},
-        requirements=compile_requirement(vm.requirements) if vm.requirements else None,
-        rank=compile_rank(vm.rank) if vm.rank else None,
-    )
-
-
 def choose_target(turn: Turn, vm: VmRecord, views: Iterable[HostView] = ()) -> Host:
     """Return the best host for a migration.
 
@@ -166,7 +118,7 @@ def choose_target(turn: Turn, vm: VmRecord, views: Iterable[HostView] = ()) -> H
         RefusalError: ``no_capacity``: no other host can take the VM.
     """
     hosts = [each for each in views or _views(turn.cluster) if each.host_id != vm.host_id]
-    (decision,) = place([demand_of(vm)], hosts, policy=turn.settings.policy)
+    (decision,) = place([demand_of(turn.cluster, vm)], hosts, policy=turn.settings.policy)
     if isinstance(decision, Placement):
         return turn.cluster.hosts[HostId(decision.host_id)]
     raise RefusalError("no_capacity", f"No other host can take VM {vm.vm_id}; `inn host list` shows what is free.")
@@ -201,6 +153,10 @@ def _move_away(turn: Turn, vm: VmRecord, views: list[HostView]) -> bool:
     ways = _MOVED_AWAY[vm.state]
     if failed and last is not None and last.kind is OperationKind.MIGRATE_LIVE:
         ways = (False,)
+    return _move(turn, vm, views, ways)
+
+
+def _move(turn: Turn, vm: VmRecord, views: list[HostView], ways: Iterable[bool]) -> bool:
     for live in ways:
         try:
             actions.migrate(turn, vm, choose_target(turn, vm, views), live=live)
@@ -209,6 +165,25 @@ def _move_away(turn: Turn, vm: VmRecord, views: list[HostView]) -> bool:
         return True
     return False
 
+
+def reschedule(turn: Turn) -> None:
+    """Move VMs that people want on better hosts, live where that is possible; each is tried once."""
+    views: list[HostView] = []
+    for vm_id in list(turn.cluster.rescheduled)[:MAX_RESCHEDULED]:
+        vm = turn.cluster.vms[vm_id]
+        if vm.operation_id is not None:
+            continue
+        tried = _replace(vm, resched=False)
+        turn.put(tried)
+        views = views or _views(turn.cluster)
+        if vm.state is VmState.RUNNING and _move(turn, tried, views, (True, False)):
+            views = []
+        else:
+            turn.event("vm.not_rescheduled", f"vm:{vm_id}", state=vm.state.value)
+
+
+#: VMs that are moved in one turn because people want them on better hosts.
+MAX_RESCHEDULED = 20
 
 #: A VM whose last operation failed or was cancelled is moved again no earlier than this.
 DRAIN_RETRY_S = 60.0
@@ -231,7 +206,7 @@ def _explain_waiting(turn: Turn, vm: VmRecord) -> dict[str, object]:
     position = 0 if held else list(turn.cluster.pending).index(vm.vm_id) + 1
     if not hosts:
         return {"reason": "There is no host yet.", "advice": "Add one: inn host add NAME.", "queue_position": position}
-    found = verdicts(demand_of(vm), [view_of(turn.cluster, host) for host in hosts])
+    found = verdicts(demand_of(turn.cluster, vm), [view_of(turn.cluster, host) for host in hosts])
     fitting = [each for each in found.hosts if each.fits]
     if held:
         reason = f"It is held; {len(fitting)} of {len(hosts)} hosts could take it."
@@ -279,11 +254,21 @@ def _explain_operation(turn: Turn, vm: VmRecord, operation: Operation) -> dict[s
     leg = operation.plan.legs[operation.leg]
     host = turn.cluster.hosts.get(leg.host_id)
     name = host.name if host else str(leg.host_id)
-    if host is not None and not host.connected:
+    if host is None:
+        return {"reason": f"{operation.kind} waits for host {name}, which was deleted; it goes on by itself."}
+    if not host.connected:
         return {
             "reason": f"{operation.kind} waits for host {name}, which has been lost for {_lost_for(turn, host)}.",
             "advice": f"Start its agent again (systemctl start inn-agent on {name}); if the machine is dead for "
             f"certain: inn host delete {name} --force.",
+        }
+    dead = _dead_peer(turn, operation)
+    if dead is not None:
+        return {
+            "reason": f"{operation.kind} on host {name} needs host {dead.name}, which has been lost for "
+            f"{_lost_for(turn, dead)}.",
+            "advice": f"Start its agent again (systemctl start inn-agent on {dead.name}), or cancel: "
+            f"inn vm cancel {vm.vm_id}.",
         }
     undoing = operation.status is OperationStatus.UNDOING
     verb = "is being taken back" if undoing else "is being cancelled" if operation.cancel else "is under way"
@@ -292,6 +277,12 @@ def _explain_operation(turn: Turn, vm: VmRecord, operation: Operation) -> dict[s
         "reason": f"{operation.kind} {verb} on host {name}.",
         "advice": f"Follow it: inn operation wait {operation.operation_id}{cancel}.",
     }
+
+
+def _dead_peer(turn: Turn, operation: Operation) -> Host | None:
+    """Return a host of the plan that is not there, other than that of the present leg."""
+    found = (turn.cluster.hosts.get(host_id) for host_id in planner.host_ids(operation.plan))
+    return next((host for host in found if host is not None and not host.connected), None)
 
 
 def _explain_failed(vm: VmRecord, operation: Operation | None) -> dict[str, object]:

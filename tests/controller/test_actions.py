@@ -32,7 +32,7 @@ from tests.controller.builders import (
 
 from innkeeper_controller import verify
 from innkeeper_controller.lifecycle import MOVES, ROUTES
-from innkeeper_controller.records import HostState, OperationKind
+from innkeeper_controller.records import Datastore, HostState, OperationKind
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_hostagent.protocol.messages import CarryOut, Disown, LegStatus, Observed
 from innkeeper_plugins.vocabulary import HostId, Observation, PowerState, VmState
@@ -111,14 +111,17 @@ def test_every_verb_of_the_request_table_is_among_them():
         ({"connected": False}, "unreachable", "Host h2 is not connected; start its agent or choose another host."),
         ({"state": HostState.DISABLED}, "in_use", "Host h2 is disabled; enable it (`inn host enable h2`)."),
         ({"state": HostState.DRAINING}, "in_use", "Host h2 is draining; enable it (`inn host enable h2`)."),
-        ({"memory_mib": 511}, "no_capacity", "VM 0 needs 512 MiB of memory; host h2 has 511 free."),
-        ({"cpu_cores": 0.5}, "no_capacity", "VM 0 needs 1 cores; host h2 has 0.5 free."),
-        ({"cpu_cores": float("nan")}, "no_capacity", "VM 0 needs 1 cores; host h2 has nan free."),
+        ({"state": HostState.OFFLINE}, "in_use", "Host h2 is offline; enable it (`inn host enable h2`)."),
+        ({"memory_mib": 511}, "no_capacity", "512 MiB of memory are needed, 511 MiB of 511 MiB are free"),
+        ({"cpu_cores": 0.5}, "no_capacity", "1 core is needed, 0.5 of 0.5 are free"),
+        ({"cpu_cores": float("nan")}, "no_capacity", "1 core is needed, nan of nan are free"),
+        ({"has": drivers()[:1]}, "no_capacity", "the host has no hypervisor driver at all"),
         (
-            {"has": drivers()[:1]},
+            {"has": drivers(transfer=["copy"])},
             "no_capacity",
-            "Host h2 has no hypervisor; `inn-agent check` on it says what it lacks.",
+            "the host has no transfer driver qcow2; it has copy",
         ),
+        ({"datastores": ["fast"]}, "no_capacity", "the host has no datastore default; it has fast"),
     ],
 )
 def test_a_host_that_cannot_take_the_vm_is_refused_with_the_reason(values, code, text):
@@ -127,8 +130,71 @@ def test_a_host_that_cannot_take_the_vm_is_refused_with_the_reason(values, code,
     before = picture(reactor.cluster)
     refused = refusal(lambda: ask(reactor, "vm.deploy", vm_id=0, host="h2"))
 
-    assert (refused.code, str(refused)) == (code, text)
+    sentence = f"Host h2 cannot take VM 0: {text}." if code == "no_capacity" else text
+    assert (refused.code, str(refused)) == (code, sentence)
     assert picture(reactor.cluster) == before
+
+
+def in_cluster(reactor, kind, key, *cluster_ids):
+    """Put a network or datastore into these clusters alone."""
+    change(reactor, reactor.cluster.table(kind)[key], clusters=cluster_ids)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "text"),
+    [
+        (
+            {("network", 0): (100,)},
+            "the host is in cluster default, but no cluster has all networks and datastores of the VM",
+        ),
+        (
+            {("network", 0): (100, 101), ("datastore", "default"): (101,)},
+            "the host is in cluster default, but only cluster far has all networks and datastores of the VM",
+        ),
+        ({("network", 0): (0, 100), ("datastore", "default"): (0, 101)}, None),
+    ],
+)
+def test_by_hand_and_by_the_scheduler_a_vm_stays_in_the_clusters_of_its_networks_and_datastores(clusters, text):
+    reactor = a_site(1)
+    for name in ("near", "far"):
+        ask(reactor, "cluster.add", name=name)
+    for (kind, key), cluster_ids in clusters.items():
+        in_cluster(reactor, kind, key, *cluster_ids)
+    vm = submit(reactor)
+    why = ask(reactor, "vm.why", vm_id=vm.vm_id)
+    refused = refusal(lambda: ask(reactor, "vm.deploy", vm_id=vm.vm_id, host="h1"))
+
+    assert [found for each in why.hosts for found in each.obstacles] == ([("cluster", text)] if text else [])
+    assert (refused and str(refused)) == (text and f"Host h1 cannot take VM 0: {text}.")
+
+
+def test_a_vm_starts_as_soon_as_its_host_comes_into_the_cluster_of_its_network():
+    reactor = a_site(1)
+    ask(reactor, "cluster.add", name="near")
+    for noun in ("network", "datastore"):
+        ask(reactor, f"cluster.add_{noun}", cluster="near", **{noun: "lan" if noun == "network" else "default"})
+    ask(reactor, "cluster.del_network", cluster="default", network="lan")
+    submit(reactor, hold=False)
+    reactor.schedule(NOW_S)
+    before = len(reactor.cluster.running)
+    ask(reactor, "cluster.add_host", cluster="near", host="h1")
+    reactor.schedule(NOW_S)
+
+    assert (before, len(reactor.cluster.running)) == (0, 1)
+
+
+def test_an_images_own_datastore_says_the_cluster_where_it_shares_its_place_on_the_hosts():
+    team = Datastore(datastore_id=100, name="team", kept_in="default", clusters=(100,))
+    host = msgspec.structs.replace(a_host(1, images=[digest("e")]), cluster_id=100)
+    reactor = a_reactor(team, host, an_image(datastore="team"))
+    vm = submit(reactor, "NAME = x\nMEMORY = 1\nDISK = [ IMAGE = tiny ]\n")
+    ask(reactor, "vm.deploy", vm_id=vm.vm_id, host="h1")
+
+    assert (vm.spec.datastore, vm.spec.disks[0].datastore, now(reactor, vm).state) == (
+        "default",
+        "default",
+        VmState.PROLOG,
+    )
 
 
 def test_thirds_of_a_core_fill_a_core():
@@ -174,9 +240,10 @@ def test_the_first_hypervisor_of_the_host_is_taken_where_the_template_leaves_it_
     vm = submit(reactor, BARE)
     named = submit(reactor, BARE + "HYPERVISOR = other\n")
     ask(reactor, "vm.deploy", vm_id=vm.vm_id, host="h1")
-    ask(reactor, "vm.deploy", vm_id=named.vm_id, host="h1")
+    refused = refusal(lambda: ask(reactor, "vm.deploy", vm_id=named.vm_id, host="h1"))
 
-    assert (now(reactor, vm).spec.hypervisor, now(reactor, named).spec.hypervisor) == ("simulated", "other")
+    assert now(reactor, vm).spec.hypervisor == "simulated"
+    assert str(refused) == "Host h1 cannot take VM 1: the host has no hypervisor driver other; it has simulated."
 
 
 def test_the_generation_is_raised_whenever_the_vm_may_move_and_only_then():

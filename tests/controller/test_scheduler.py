@@ -30,8 +30,9 @@ from tests.controller.builders import (
 )
 
 from innkeeper_controller import scheduler, verify
+from innkeeper_controller.fitting import OVERLAY_MIB, demand_of, view_of
 from innkeeper_controller.records import Datastore, HostState
-from innkeeper_controller.scheduler import BATCH, demand_of, view_of
+from innkeeper_controller.scheduler import BATCH
 from innkeeper_controller.scheduling.match_making import place
 from innkeeper_hostagent.protocol.messages import (
     Advertise,
@@ -183,7 +184,7 @@ def test_a_vm_whose_plan_cannot_be_made_for_the_best_host_gets_another():
     vm = waiting(reactor, "NAME = web\nCPU = 2\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\n")
     views = [view_of(reactor.cluster, host) for host in reactor.cluster.hosts.values()]
 
-    assert place([demand_of(vm)], views)[0].host_id == 1
+    assert place([demand_of(reactor.cluster, vm)], views)[0].host_id == 1
     assert placed(reactor, vm) == [2]
 
 
@@ -260,7 +261,7 @@ def test_a_host_needs_the_datastore_that_an_image_is_fetched_into():
     change(reactor, reactor.cluster.hosts[HostId(2)], advertisement=with_images(reactor, 2, digest("e")))
     vm = waiting(reactor, "NAME = web\nMEMORY = 512\nDISK = [ IMAGE = tiny, DATASTORE = default ]\n")
 
-    assert demand_of(vm).datastores == {"default": scheduler.OVERLAY_MIB, "images": 0}
+    assert demand_of(reactor.cluster, vm).datastores == {"default": OVERLAY_MIB, "images": 0}
     assert placed(reactor, vm) == [2]
 
 
@@ -276,13 +277,13 @@ def test_room_is_asked_for_what_a_disk_really_takes():
         "DISK = [ TYPE = fs, SIZE = 40 ]\nDISK = [ TYPE = swap, SIZE = 2 ]\n",
     )
 
-    assert demand_of(vm).datastores == {"default": scheduler.OVERLAY_MIB + 40 + 2, "copies": 300}
-    assert demand_of(vm).transfer_drivers == {"qcow2", "copy"}
+    assert demand_of(reactor.cluster, vm).datastores == {"default": OVERLAY_MIB + 40 + 2, "copies": 300}
+    assert demand_of(reactor.cluster, vm).transfer_drivers == {"qcow2", "copy"}
 
 
 def test_a_vm_without_disks_asks_for_a_directory_only():
     reactor = a_reactor(a_host(1))
-    demand = demand_of(submit(reactor, BARE))
+    demand = demand_of(reactor.cluster, submit(reactor, BARE))
 
     assert (demand.datastores, demand.images, demand.bridges) == ({"default": 0}, {}, frozenset())
 

@@ -14,7 +14,9 @@ CPU_OF_CORE = 100
 KB_OF_MIB = 1024
 
 
-def host_attributes(host: Host, used: Capacity, running_vms: int, vm_ids: Collection[int] = ()) -> dict[str, Actual]:
+def host_attributes(
+    host: Host, used: Capacity, running_vms: int, vm_ids: Collection[int] = (), *, cluster: str = "default"
+) -> dict[str, Actual]:
     """Return what expressions may ask of a host: its facts, over them its labels, over them what we know ourselves.
 
     Args:
@@ -22,6 +24,7 @@ def host_attributes(host: Host, used: Capacity, running_vms: int, vm_ids: Collec
         used: What its VMs were given.
         running_vms: How many VMs are on it.
         vm_ids: Their numbers, for ``CURRENT_VMS``.
+        cluster: Name of the cluster that the host is in.
     """
     told = host.advertisement
     attributes: dict[str, Actual] = {name.upper(): value for name, value in told.facts.items() if _is_sane(value)}
@@ -31,8 +34,8 @@ def host_attributes(host: Host, used: Capacity, running_vms: int, vm_ids: Collec
         ID=host.host_id,
         NAME=host.name,
         HOSTNAME=host.name,
-        CLUSTER="default",
-        CLUSTER_ID=0,
+        CLUSTER=cluster,
+        CLUSTER_ID=host.cluster_id,
         HYPERVISOR=tuple(dict.fromkeys((*hypervisors, *_texts(attributes.get("HYPERVISOR"))))),
         DATASTORES=tuple(each.name for each in told.datastores),
         BRIDGES=told.bridges,

@@ -29,6 +29,17 @@ def exclusion(demand: Demand, host: HostView) -> Obstacle | None:
     return Obstacle(clause="exclusion", message="the VM is kept away from this host for now")
 
 
+def clusters(demand: Demand, host: HostView) -> Obstacle | None:
+    """The host is in a cluster that has all networks and datastores of the VM."""
+    if demand.clusters is None or host.cluster_id in demand.clusters:
+        return None
+    where = f"only cluster {_listed(demand.clusters.values())} has" if demand.clusters else "no cluster has"
+    text = (
+        f"the host is in cluster {host.cluster or host.cluster_id}, but {where} all networks and datastores of the VM"
+    )
+    return Obstacle(clause="cluster", message=text)
+
+
 def cpu(demand: Demand, host: HostView) -> Obstacle | None:
     """The host has the cores left."""
     needed, free = demand.capacity.cpu_cores, host.total.cpu_cores - host.used.cpu_cores
@@ -104,20 +115,25 @@ class Clause:
 
     check: Check
     concerns: Callable[[Demand], bool] = lambda _: True
+    #: False for a wish, which who chooses a host by hand may pass over.
+    is_binding: bool = True
 
 
 #: In the order that they are asked: those that most often fail first.
 CLAUSES: tuple[Clause, ...] = (
     Clause(host_state),
+    Clause(clusters, lambda demand: demand.clusters is not None),
     Clause(memory),
     Clause(cpu),
     Clause(hypervisor),
     Clause(datastores, lambda demand: bool(demand.datastores)),
     Clause(transfer_drivers, lambda demand: bool(demand.transfer_drivers)),
     Clause(bridges, lambda demand: bool(demand.bridges)),
-    Clause(requirements, lambda demand: demand.requirements is not None),
-    Clause(exclusion, lambda demand: bool(demand.excluded)),
+    Clause(requirements, lambda demand: demand.requirements is not None, is_binding=False),
+    Clause(exclusion, lambda demand: bool(demand.excluded), is_binding=False),
 )
+#: What nobody may break.
+BINDING: tuple[Clause, ...] = tuple(clause for clause in CLAUSES if clause.is_binding)
 
 
 def checks_for(demand: Demand) -> tuple[Check, ...]:

@@ -148,6 +148,7 @@ def _class_key(demand: Demand) -> object:
         tuple(demand.datastores.items()),
         demand.transfer_drivers,
         demand.bridges,
+        None if demand.clusters is None else tuple(demand.clusters),
         tuple(demand.images.items()),
         demand.requirements,
         demand.rank,

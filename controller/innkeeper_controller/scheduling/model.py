@@ -16,6 +16,9 @@ class HostView(Value):
     host_id: HostId
     name: str
     total: Capacity
+    #: The cluster that it is in.
+    cluster_id: int = 0
+    cluster: str = ""
     usable: bool = True
     #: One word where it is not: ``disabled``, ``lost``...
     unusable_reason: str = ""
@@ -44,6 +47,8 @@ class Demand(Value):
     transfer_drivers: frozenset[str] = frozenset()
     #: Bridges of its NICs; a NIC without one asks for none.
     bridges: frozenset[str] = frozenset()
+    #: ``{number: name}`` of the clusters that all its networks and datastores are in; None where it may go into any.
+    clusters: Mapping[int, str] | None = None
     #: ``{digest: bytes}`` of the images that it starts from.
     images: Mapping[str, int] = {}
     requirements: CompiledRequirement | None = None
