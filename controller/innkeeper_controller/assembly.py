@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Engine, insert
 
 from innkeeper_controller.api.server import HttpServer
-from innkeeper_controller.api.service import Service, ServiceLimits
+from innkeeper_controller.api.service import ForOpenNebula, Service, ServiceLimits
 from innkeeper_controller.clock import SteadyClock
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.config import MIB, Config
@@ -152,6 +152,11 @@ class Assembly:
             entropy=os.urandom,
             fabric=self._port_counters,
             limits=ServiceLimits(max_request_bytes=limits.request_mib * MIB, max_consoles=limits.consoles),
+            opennebula=ForOpenNebula(
+                safe_dirs=self.config.opennebula.safe_dirs,
+                own_url=f"http://{self.config.http.listen}/RPC2",
+                newest_first=self.config.opennebula.list_order == "DESC",
+            ),
         )
         self.http = HttpServer(
             service.app,

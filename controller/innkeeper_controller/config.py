@@ -23,6 +23,7 @@ SCHEDULERS: Final = ("match-making", "none")
 POLICIES: Final = ("packing", "striping")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("json", "text")
+LIST_ORDERS: Final = ("DESC", "ASC")
 
 #: How far the default port of the bulk socket is from that of the agents' socket.
 _BULK_PORT_DISTANCE: Final = 2
@@ -98,6 +99,15 @@ class RestrictedConfig(Value):
     network: tuple[str, ...] = ("usual",)
 
 
+class OpenNebulaConfig(Value):
+    """``[opennebula]``: what OpenNebula's clients may, at ``/RPC2``."""
+
+    #: Directories on this machine that ``oneimage create --path`` may take images from.
+    safe_dirs: tuple[Path, ...] = (Path("/var/tmp"),)  # noqa: S108 - the default that OpenNebula's users know
+    #: ``DESC``: lists begin with what was made last; ``ASC``: with what was made first.
+    list_order: str = "DESC"
+
+
 class LogConfig(Value):
     """``[log]``: what is told on standard error."""
 
@@ -128,6 +138,7 @@ class Config(Value):
     agents: AgentsConfig = AgentsConfig()
     bulk: BulkConfig = BulkConfig()
     limits: LimitsConfig = LimitsConfig()
+    opennebula: OpenNebulaConfig = OpenNebulaConfig()
     restricted: RestrictedConfig = RestrictedConfig()
     log: LogConfig = LogConfig()
 
@@ -223,6 +234,7 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield _not_one_of("policy", config.policy, POLICIES)
     yield _not_one_of("log.level", config.log.level, LOG_LEVELS)
     yield _not_one_of("log.format", config.log.format, LOG_FORMATS)
+    yield _not_one_of("opennebula.list_order", config.opennebula.list_order, LIST_ORDERS)
     yield _no_endpoint("http.listen", f"tcp://{config.http.listen}")
     yield _no_endpoint("agents.listen", config.agents.listen)
     for name, endpoint in (

@@ -112,6 +112,8 @@ class Controller:
         #: The agents' side of everything.
         self.hosts = HostLinks(reactor, self.pipeline, clock=clock)
         self._loop = asyncio.get_running_loop()
+        #: Gives the moment, to whoever has to judge by the same clock.
+        self.clock = clock
         self._clock, self._entropy = clock, entropy
         self._answers = AnswerMemory(limits.max_answers)
         #: Answers that somebody waits for.

@@ -11,6 +11,7 @@ from innkeeper_controller.api.past import Past
 from innkeeper_controller.api.refusals import body_of, status_of
 from innkeeper_controller.api.routes import Found, Routes
 from innkeeper_controller.api.traffic import Traffic
+from innkeeper_controller.opennebula.endpoint import PATHS as XMLRPC_PATHS
 from innkeeper_controller.reactor import allow
 from innkeeper_controller.shell import Controller
 from innkeeper_controller.turn import RefusalError
@@ -24,7 +25,14 @@ class Api:
     """The ASGI application."""
 
     def __init__(
-        self, controller: Controller, routes: Routes, others: ASGIApp, traffic: Traffic, *, max_request_bytes: int
+        self,
+        controller: Controller,
+        routes: Routes,
+        others: ASGIApp,
+        traffic: Traffic,
+        *,
+        xmlrpc: ASGIApp,
+        max_request_bytes: int,
     ) -> None:
         """Keep whom to ask.
 
@@ -33,10 +41,12 @@ class Api:
             routes: Those of the request table.
             others: Gets every path that the request table does not have.
             traffic: Counts.
+            xmlrpc: Answers OpenNebula's clients.
             max_request_bytes: Longest body.
         """
         self._controller = controller
         self._others = others
+        self._xmlrpc = xmlrpc
         self._traffic = traffic
         self._max_request_bytes = max_request_bytes
         self._routes = routes
@@ -44,6 +54,9 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
+        if scope["raw_path"] in XMLRPC_PATHS:
+            await self._xmlrpc(scope, receive, send)
+            return
         found = self._routes.find(scope["method"], scope["raw_path"].decode("ascii"))
         if found is None:
             await self._others(scope, receive, send)

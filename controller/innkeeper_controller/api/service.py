@@ -1,10 +1,13 @@
 """Puts the HTTP side together: the table, the endpoints beside it, the feed and the numbers."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
+from typing import Final
 
 from starlette.routing import BaseRoute
 
@@ -17,6 +20,9 @@ from innkeeper_controller.api.metrics import Metrics
 from innkeeper_controller.api.openapi import document
 from innkeeper_controller.api.routes import Routes
 from innkeeper_controller.api.traffic import Traffic
+from innkeeper_controller.opennebula import endpoint
+from innkeeper_controller.opennebula.desk import desk
+from innkeeper_controller.opennebula.sessions import Sessions
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.shell import Controller
 from innkeeper_controller.uploads import Spool
@@ -31,6 +37,21 @@ class ServiceLimits:
     max_consoles: int = 256
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForOpenNebula:
+    """What an operator decides about OpenNebula's clients."""
+
+    #: Directories on the controller that images may be taken from by their PATH.
+    safe_dirs: tuple[Path, ...] = ()
+    #: Where clients find the interface, as its zone tells it.
+    own_url: str = "http://127.0.0.1:2633/RPC2"
+    #: Whether lists begin with what was made last.
+    newest_first: bool = True
+
+
+FOR_OPENNEBULA: Final = ForOpenNebula()
+
+
 class Service:
     """Everything behind the HTTP port; ``app`` is the ASGI application."""
 
@@ -43,6 +64,7 @@ class Service:
         fabric: Callable[[], Counter[str]],
         limits: ServiceLimits,
         more: Sequence[BaseRoute] = (),
+        opennebula: ForOpenNebula = FOR_OPENNEBULA,
     ) -> None:
         """Wire it up; nothing listens yet.
 
@@ -53,6 +75,7 @@ class Service:
             fabric: Gives the gateway's counters.
             limits: What clients may cost.
             more: Routes of others on the same port.
+            opennebula: What was decided about its clients.
         """
         self._controller = controller
         traffic = Traffic()
@@ -71,7 +94,22 @@ class Service:
         )
         routes = Routes(REQUESTS.values())
         others = router(endpoints, controller.reactor.cluster, routes.methods, more)
-        self.app = Api(controller, routes, others, traffic, max_request_bytes=limits.max_request_bytes)
+        self._xmlrpc = endpoint.Endpoint(
+            desk(
+                controller,
+                spool,
+                safe_dirs=opennebula.safe_dirs,
+                own_url=opennebula.own_url,
+                newest_first=opennebula.newest_first,
+            ),
+            Sessions(controller.reactor.cluster, clock=controller.clock, entropy=entropy),
+            traffic,
+            clock=time.perf_counter,
+            max_bytes=limits.max_request_bytes,
+        )
+        self.app = Api(
+            controller, routes, others, traffic, xmlrpc=self._xmlrpc, max_request_bytes=limits.max_request_bytes
+        )
 
     def close(self) -> None:
         """End what has no end of its own: feeds, consoles, waiting, uploads."""
@@ -79,3 +117,4 @@ class Service:
         self._controller.waits.close()
         self.consoles.close()
         self._uploads.close()
+        self._xmlrpc.close()

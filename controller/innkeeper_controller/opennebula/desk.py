@@ -21,14 +21,17 @@ class Desk:
     intake: Intake
     #: Where clients find this interface, as the zone tells it.
     own_url: str
+    #: Whether lists begin with what was made last.
+    newest_first: bool
 
 
-def desk(controller: Controller, spool: Spool, *, safe_dirs: Sequence[Path], own_url: str) -> Desk:
+def desk(controller: Controller, spool: Spool, *, safe_dirs: Sequence[Path], own_url: str, newest_first: bool) -> Desk:
     """Return the desk of a controller."""
     return Desk(
         controller=controller,
-        fragments=Fragments(controller.reactor.cluster),
+        fragments=Fragments(controller.reactor.cluster, newest_first=newest_first),
         past=Past(controller),
         intake=Intake(spool, safe_dirs),
         own_url=own_url,
+        newest_first=newest_first,
     )

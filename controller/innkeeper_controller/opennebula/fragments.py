@@ -59,6 +59,8 @@ class Documents:
         names: Names,
         draw: Callable[[Cluster, Any], str],
         sources: tuple[Mapping[Any, Any], ...],
+        *,
+        newest_first: bool,
         more: Callable[[Any], object] | None = None,
     ) -> None:
         """Have drawn nothing yet.
@@ -68,9 +70,11 @@ class Documents:
             names: The mark of names.
             draw: Makes the document of a record.
             sources: ``{key: value}`` of everything that a document shows; the first one has the records.
+            newest_first: Whether ``everything`` begins with the highest key.
             more: Gives a plain value that a document shows as well, by key.
         """
         self._cluster, self._names, self._draw = cluster, names, draw
+        self._newest_first = newest_first
         self._records, self._sources, self._more = sources[0], sources, more
         #: ``{key: (what it was drawn from, the document)}``
         self._kept: dict[Any, tuple[tuple[object, ...], bytes]] = {}
@@ -100,7 +104,7 @@ class Documents:
         return document
 
     def everything(self) -> bytes:
-        """Return the documents of all records, the newest first."""
+        """Return the documents of all records, in the order of lists."""
         mark = self._names.mark()
         changed = self._changed()
         if mark is not self._seen_mark:
@@ -112,7 +116,7 @@ class Documents:
                     self._one(key, mark)
             for key in self._kept.keys() - self._records.keys():
                 del self._kept[key]
-            self._joined = b"".join([self._kept[key][1] for key in sorted(self._records, reverse=True)])
+            self._joined = b"".join([self._kept[key][1] for key in sorted(self._records, reverse=self._newest_first)])
         return self._joined
 
     def _changed(self) -> set[Any]:
@@ -145,16 +149,17 @@ class Documents:
 class Fragments:
     """The kinds of documents that are many and asked for often."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, newest_first: bool) -> None:
         """Have drawn nothing yet."""
         names = Names(cluster)
         of_vms = (cluster.vms, cluster.history_of, cluster.observed)
-        self.vms = Documents(cluster, names, vm, of_vms)
-        self.vms_in_pool = Documents(cluster, names, vm_in_pool, of_vms)
+        self.vms = Documents(cluster, names, vm, of_vms, newest_first=newest_first)
+        self.vms_in_pool = Documents(cluster, names, vm_in_pool, of_vms, newest_first=newest_first)
         self.hosts = Documents(
             cluster,
             names,
             host,
             (cluster.hosts, cluster.used, cluster.load),
-            lambda host_id: len(cluster.vms_on.get(host_id, ())),
+            newest_first=newest_first,
+            more=lambda host_id: len(cluster.vms_on.get(host_id, ())),
         )

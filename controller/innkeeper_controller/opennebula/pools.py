@@ -90,11 +90,11 @@ class Pool:
     #: What stands behind all of them.
     end: Callable[[Cluster], str] = lambda _: ""
 
-    def document(self, turn: Turn, flag: int, wanted: Range) -> str:
-        """Return the pool as the caller sees it, the newest first."""
+    def document(self, turn: Turn, flag: int, wanted: Range, *, newest_first: bool) -> str:
+        """Return the pool as the caller sees it."""
         check_flag(flag)
         found = {getattr(each, self.number): each for each in chosen(turn, self.records(turn.cluster), flag)}
-        numbers = wanted.of(sorted(found, reverse=True))
+        numbers = wanted.of(sorted(found, reverse=newest_first))
         inside = "".join([self.draw(turn.cluster, found[number]) for number in numbers])
         return f"<{self.root}>{inside}{self.end(turn.cluster)}</{self.root}>"
 

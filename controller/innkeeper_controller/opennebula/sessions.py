@@ -50,8 +50,8 @@ class Sessions:
         *,
         clock: Callable[[], Moment],
         entropy: Callable[[int], bytes],
-        matches: Callable[[str, str], bool],
-        decoy: str,
+        matches: Callable[[str, str], bool] = lambda _password, _hash: False,
+        decoy: str = "",
     ) -> None:
         """Know nobody yet.
 

@@ -38,5 +38,11 @@ METHODS: Final = (
         makes_new=True,
         note="All four are hexadecimal numbers without 0x.",
     ),
-    change("one.acl.delrule", (integer("rule id"),), "acl.delete", lambda call: {"rule_id": call["rule id"]}, about="ACL rule"),
+    change(
+        "one.acl.delrule",
+        (integer("rule id"),),
+        "acl.delete",
+        lambda call: {"rule_id": call["rule id"]},
+        about="ACL rule",
+    ),
 )

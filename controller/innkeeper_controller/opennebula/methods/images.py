@@ -45,13 +45,21 @@ METHODS: Final = (
         makes_new=True,
         note="A PATH on the controller has to lie in one of `opennebula.safe_dirs`; an URL is fetched by a host.",
     ),
-    change("one.image.delete", (IMAGE, truth("force", default=False)), "image.delete", lambda call: {"image": named(call)}, about=ABOUT),
+    change(
+        "one.image.delete",
+        (IMAGE, truth("force", default=False)),
+        "image.delete",
+        lambda call: {"image": named(call)},
+        about=ABOUT,
+    ),
     change(
         "one.image.clone",
         (IMAGE, text("name"), integer("datastore id", -1)),
         "image.clone",
-        lambda call: {"image": named(call), "name": call["name"]}
-        | ({"datastore": or_none(call["datastore id"])} if call["datastore id"] >= 0 else {}),
+        lambda call: (
+            {"image": named(call), "name": call["name"]}
+            | ({"datastore": or_none(call["datastore id"])} if call["datastore id"] >= 0 else {})
+        ),
         answer=lambda _call, answer: answer.image_id,
         makes_new=True,
         about=ABOUT,

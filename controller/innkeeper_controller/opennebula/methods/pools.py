@@ -27,7 +27,9 @@ RANGE: Final = (integer("start id", -1), integer("end id", -1))
 #: Some clients send one argument more than there is.
 _UNUSED: Final = integer("unused", -1)
 _OF_VMS: Final[tuple[Argument, ...]] = (FLAG, *RANGE, integer("state", NOT_DONE), text("search", ""))
-_UNPAGED: Final = frozenset({"one.clusterpool.info", "one.datastorepool.info", "one.userpool.info", "one.grouppool.info"})
+_UNPAGED: Final = frozenset(
+    {"one.clusterpool.info", "one.datastorepool.info", "one.userpool.info", "one.grouppool.info"}
+)
 
 
 def _range(call: Call) -> Range:
@@ -70,10 +72,12 @@ def _live_vms(call: Call, turn: Turn, *, extended: bool) -> bytes:
     if sees_everything(turn, flag) and state == NOT_DONE:
         if wanted.is_everything and not call.old:
             return _within("VM_POOL", documents.everything())
-        numbers = sorted(cluster.vms, reverse=True)
+        numbers = sorted(cluster.vms, reverse=call.desk.newest_first)
     else:
         records = chosen(turn, cluster.vms.values(), flag)
-        numbers = sorted((each.vm_id for each in records if _is_in(cluster, each, state)), reverse=True)
+        numbers = sorted(
+            (each.vm_id for each in records if _is_in(cluster, each, state)), reverse=call.desk.newest_first
+        )
     shown = wanted.of(numbers)
     if call.old:
         old = "".join([legacy.vm_in_pool(cluster, cluster.vms[number]) for number in shown])  # type: ignore[index]
@@ -103,7 +107,7 @@ async def _with_past(call: Call, *, extended: bool) -> bytes:
             for each in chosen(turn, cluster.vms.values(), call["filter flag"]):
                 found[each.vm_id] = (cluster, each)
         one = legacy.vm_in_pool if call.old else vm_documents.vm if extended else vm_documents.vm_in_pool
-        inside = [one(*found[number]) for number in wanted.of(sorted(found, reverse=True))]
+        inside = [one(*found[number]) for number in wanted.of(sorted(found, reverse=call.desk.newest_first))]
         return f"<VM_POOL>{''.join(inside)}</VM_POOL>"
 
     return await look(call, "vm.list", {}, draw)
@@ -135,7 +139,9 @@ async def _hosts(call: Call) -> Answer:
             return f"<HOST_POOL>{''.join(legacy.host(turn.cluster, each) for each in visible)}</HOST_POOL>"
         if sees_everything(turn, ALL):
             return _within("HOST_POOL", documents.everything())
-        numbers = sorted((each.host_id for each in access.visible(turn, hosts.values())), reverse=True)
+        numbers = sorted(
+            (each.host_id for each in access.visible(turn, hosts.values())), reverse=call.desk.newest_first
+        )
         return _within("HOST_POOL", documents.many(numbers))
 
     return await look(call, "host.list", {}, draw)
@@ -149,9 +155,17 @@ def _pool(name: str, pool: Pool) -> Method:
         wanted = _range(call) if "start id" in call.values else Range()
         if call.old and old is not None:
             return await look(
-                call, pool.request, {}, lambda _, turn: old(turn.cluster, chosen(turn, pool.records(turn.cluster), flag))
+                call,
+                pool.request,
+                {},
+                lambda _, turn: old(turn.cluster, chosen(turn, pool.records(turn.cluster), flag)),
             )
-        return await look(call, pool.request, {}, lambda _, turn: pool.document(turn, flag, wanted))
+        return await look(
+            call,
+            pool.request,
+            {},
+            lambda _, turn: pool.document(turn, flag, wanted, newest_first=call.desk.newest_first),
+        )
 
     arguments = () if name in _UNPAGED else (FLAG, *RANGE, _UNUSED)
     return Method(name=name, arguments=arguments, requests=(pool.request,), act=act, gives="string")

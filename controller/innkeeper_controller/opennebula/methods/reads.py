@@ -40,9 +40,7 @@ def _info(name: str, noun: str, about: str, draw: Callable[[Call, Turn, str], st
         return await look(call, f"{noun}.show", {noun: number}, lambda call, turn: draw(call, turn, number))
 
     arguments = (oid(noun), DECRYPT) if noun != "template" else (oid(noun), truth("extended", default=False), DECRYPT)
-    return Method(
-        name=name, arguments=arguments, requests=(f"{noun}.show",), act=act, gives="string", about=about
-    )
+    return Method(name=name, arguments=arguments, requests=(f"{noun}.show",), act=act, gives="string", about=about)
 
 
 def _number_of(call: Call, noun: str) -> str:

@@ -72,7 +72,9 @@ METHODS: Final = (
         lambda call: {"user": _who(call), "template": call["template"], "append": bool(call["append"])},
         about=ABOUT,
     ),
-    _about_user("one.user.chauth", "user.auth", text("driver"), text("password", ""), driver="driver", password="password"),
+    _about_user(
+        "one.user.chauth", "user.auth", text("driver"), text("password", ""), driver="driver", password="password"
+    ),
     _about_user("one.user.quota", "user.limits", text("template"), template="template"),
     _with_group("one.user.chgrp", "user.group"),
     _with_group("one.user.addgroup", "user.add_group"),
