@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from innkeeper_controller import access, leases, quotas
+from innkeeper_controller import access, leases, quotas, surroundings
 from innkeeper_controller.access import Right
 from innkeeper_controller.disks import Search, image_ref
 from innkeeper_controller.records import Moment, Network, ScheduledAction, VmRecord
@@ -66,7 +66,7 @@ def submit(turn: Turn, blueprint: Blueprint, *, hold: bool, count: int) -> tuple
             "too_large",
             f"{count} VMs of a template of {len(blueprint.text)} characters are too much at once; submit fewer.",
         )
-    waiting = len(turn.cluster.pending)
+    waiting = len(turn.cluster.pending) + len(turn.cluster.held)
     if waiting + count > turn.settings.max_pending:
         raise RefusalError("too_many", f"{waiting} VMs wait already; try again when some of them have started.")
     if count > 1 and any(nic.ip or nic.mac for nic in blueprint.template.nics):
@@ -164,7 +164,7 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
         hypervisor=template.hypervisor,
         datastore=home,
         driver=disks[0].driver if disks else datastore.driver if datastore else "qcow2",
-        boot=_boot(search, template),
+        boot=boot_of(search, template),
         disks=disks,
         context=template.context,
         graphics=template.graphics,
@@ -177,7 +177,8 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
     )
 
 
-def _boot(search: Search, template: VmTemplate) -> Boot:
+def boot_of(search: Search, template: VmTemplate) -> Boot:
+    """Return how the guest starts; what is not there is noted."""
     boot = template.boot
     line, column = boot.line, boot.column
     kernel = search.image(boot.kernel, "OS/KERNEL", line=line, column=column) if boot.kernel else None
@@ -208,7 +209,9 @@ def _make(turn: Turn, blueprint: Blueprint, name: str, *, hold: bool) -> VmRecor
         nics=nics,
     )
     if spec.context:
-        spec = _replace(spec, context=expand(spec.context, spec, template.attributes))
+        group = access.primary_group(turn)
+        around = surroundings.of_vm(turn, owner=turn.user.name, group=group, template=blueprint.text)
+        spec = _replace(spec, context=expand(spec.context, spec, template.attributes, around))
     record = VmRecord(
         vm_id=vm_id,
         name=spec.name,

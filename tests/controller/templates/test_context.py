@@ -2,8 +2,8 @@
 
 import pytest
 
-from innkeeper_controller.templates.context import expand, reference_mistakes
-from innkeeper_plugins.vocabulary import Nic, Vm, VmId
+from innkeeper_controller.templates.context import Surroundings, expand, reference_mistakes
+from innkeeper_plugins.vocabulary import Digest, Disk, DiskFormat, DiskKind, ImageId, ImageRef, Nic, Vm, VmId
 
 VM = Vm(
     vm_id=VmId(7),
@@ -14,6 +14,26 @@ VM = Vm(
     vcpus=2,
     memory_mib=96,
     hypervisor="libvirt",
+    disks=(
+        Disk(
+            disk_id=0,
+            kind=DiskKind.IMAGE,
+            datastore="default",
+            driver="qcow2",
+            format=DiskFormat.QCOW2,
+            size_bytes=8 << 20,
+            target="vda",
+            image=ImageRef(
+                image_id=ImageId(3),
+                name="tiny",
+                datastore="default",
+                sha256=Digest("aa"),
+                size_bytes=1,
+                virtual_size_bytes=8 << 20,
+                format=DiskFormat.QCOW2,
+            ),
+        ),
+    ),
     nics=(
         Nic(nic_id=0, network="lan", mac="02:00:0a:00:00:07", ip="10.0.0.7", netmask="255.255.0.0", gateway="10.0.0.1"),
         Nic(nic_id=1, network="back end", mac="52:54:00:00:00:01", vlan_id=5, bridge="br1"),
@@ -21,8 +41,17 @@ VM = Vm(
 )
 
 
+AROUND = Surroundings(
+    variables={"UID": "2", "UNAME": "ann", "GID": "1", "GNAME": "users"},
+    user={"SSH_PUBLIC_KEY": "ssh-ed25519 A"},
+    template=lambda: "PFRFTVBMQVRFPg==",
+    network={"lan": {"VXLAN": "7"}}.__getitem__,
+    image={"tiny": {"SIZE": "8", "OWN": "yes"}, "3": {"SIZE": "9"}}.__getitem__,
+)
+
+
 def expanded(value, **attributes):
-    return expand({"X": value}, VM, attributes)["X"]
+    return expand({"X": value}, VM, attributes, AROUND)["X"]
 
 
 @pytest.mark.parametrize(
@@ -49,10 +78,26 @@ def expanded(value, **attributes):
         ("100$", "100$"),
         ("$NIC", "$NIC"),
         ("$NIC[WHAT]", "$NIC[WHAT]"),
+        ("\\$NIC[IP]", "$NIC[IP]"),
+        ("$UID $UNAME $GID $GNAME", "2 ann 1 users"),
+        ("\\$UID", "$UID"),
+        ("$TEMPLATE", "PFRFTVBMQVRFPg=="),
+        ("\\$TEMPLATE", "$TEMPLATE"),
+        ("$USER[SSH_PUBLIC_KEY]", "ssh-ed25519 A"),
+        ("$USER[NONE]", ""),
+        ("$NETWORK[VXLAN, NETWORK=lan]", "7"),
+        ("$NETWORK[VXLAN]", "7"),
+        ('$NIC[IP, NETWORK="lan", NETWORK_UNAME="ann"]', "10.0.0.7"),
+        ('$IMAGE[SIZE, IMAGE="tiny"] $IMAGE[own, IMAGE_UNAME=ann, IMAGE=tiny] $IMAGE[SIZE, IMAGE_ID=3]', "8 yes 9"),
+        ('$IMAGE[NONE, IMAGE="tiny"]', ""),
+        ("$IMAGE[SIZE]", "$IMAGE[SIZE]"),
+        ("\\$IMAGE[SIZE, IMAGE=absent]", "$IMAGE[SIZE, IMAGE=absent]"),
+        ("$DISK[TARGET] $DISK[SIZE, IMAGE=tiny]", "vda 8"),
+        ("$HAIZEA[START] $HAIZEA[NONE] $LIST[0]", "now  $LIST[0]"),
     ],
 )
 def test_references_are_replaced_and_everything_else_stays(value, result):
-    assert expanded(value, OWNER="me") == result
+    assert expanded(value, OWNER="me", HAIZEA='[ START = "now" ]') == result
 
 
 def test_what_a_replacement_brings_is_not_replaced_again():
@@ -86,9 +131,15 @@ def test_no_addresses_are_added_where_network_is_not_asked_for():
         ("$NIC[IP] $NETWORK[DNS, NAME=x] $HOME \\$NIC[WHAT]", []),
         ("$NIC[ADRESS]", [("$NIC has no ADRESS; it has ", "")]),
         ("$NIC[GATEWY]", [("$NIC has no GATEWY; it has ", "GATEWAY")]),
-        ("$NIC[IP, NETWRK=x]", [("$NIC is chosen by NETWORK, NAME, NIC_ID, not by NETWRK.", "NETWORK")]),
-        ('$IMAGE[PATH, IMAGE="x"]', [("$IMAGE[...] cannot be replaced here; write the value.", "")]),
-        ("$USER[NAME]", [("$USER[...] cannot be replaced here; write the value.", "")]),
+        ("$NIC[IP, NETWRK=x]", [("$NIC is chosen by NETWORK, NAME, NIC_ID, NETWORK_ID, not by NETWRK.", "NETWORK")]),
+        ('$NIC[IP, NETWORK="x", NETWORK_UNAME="ann"]', []),
+        ("$NETWORK[OWN, NETWORK=x]", []),
+        ("$NETWORK[GATEWY, NETWORK=x]", [("$NETWORK has no GATEWY.", "GATEWAY")]),
+        ('$IMAGE[PATH, IMAGE="x"]', []),
+        ("$IMAGE[PATH]", [('$IMAGE needs to be told which one: $IMAGE[PATH, IMAGE="name"].', "")]),
+        ("$IMAGE[PATH, IMGE=3]", [("$IMAGE is chosen by IMAGE, IMAGE_ID, not by IMGE.", "IMAGE")]),
+        ("$DISK[TARGT]", [("$DISK has no TARGT; it has ", "TARGET")]),
+        ("$USER[SSH_KEY] ${LIST[0]} $LIST[0] $1[2]", []),
     ],
 )
 def test_references_that_can_never_be_replaced_are_mistakes(value, mistakes):
@@ -96,3 +147,14 @@ def test_references_that_can_never_be_replaced_are_mistakes(value, mistakes):
 
     assert [meant for _, meant in found] == [meant for _, meant in mistakes]
     assert all(text.startswith(start) for (text, _), (start, _) in zip(found, mistakes, strict=True))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["$A[b,c=" * 100_000, "$NIC[IP" + " " * 500_000, '$NIC[IP,A="' * 90_000, "$" * 500_000, "\\$NIC[" * 100_000,
+     "$A[b,c=d,e=" * 90_000],
+    ids=range(6),
+)  # fmt: skip
+def test_long_texts_of_broken_references_cost_no_more_than_reading_them(value):
+    assert expand({"X": value}, VM, {})["X"] == value
+    assert reference_mistakes(value) == ()
