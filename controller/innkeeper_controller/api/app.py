@@ -64,7 +64,7 @@ class Api:
         began_s = time.perf_counter()
         caller_id = ""
         try:
-            caller = caller_of(scope["headers"], self._controller.reactor.cluster)
+            caller = caller_of(scope["headers"], self._controller.reactor.cluster, self._controller.clock())
             caller_id = caller.request_id
             status, body = OK, await self._answer(found, caller, scope, receive)
         except RefusalError as refusal:

@@ -12,6 +12,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from innkeeper_controller import access
+from innkeeper_controller.access import Right
 from innkeeper_controller.api import queries
 from innkeeper_controller.api.body import read_body
 from innkeeper_controller.api.endpoints import Endpoint
@@ -147,7 +149,9 @@ class Consoles:
         if len(self._streams) >= self._max_open:
             raise RefusalError("too_many", f"{len(self._streams)} consoles are open already; close one.")
         reactor, user = self._controller.reactor, _user(caller)
-        vm = find.vm(Turn(reactor.cluster, reactor.settings, 0.0, user.name, user=user), vm_id)
+        turn = Turn(reactor.cluster, reactor.settings, 0.0, user.name, user=user)
+        vm = find.vm(turn, vm_id)
+        access.authorize(turn, Right.MANAGE, vm)
         host = reactor.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None
         if host is None:
             raise RefusalError("wrong_state", f"VM {vm_id} is {vm.state} and on no host; it has no console.")

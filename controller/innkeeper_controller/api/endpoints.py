@@ -12,9 +12,8 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from innkeeper_controller.api.body import DisconnectedError
-from innkeeper_controller.api.identity import Caller, caller_of
+from innkeeper_controller.api.identity import Caller, Headers
 from innkeeper_controller.api.refusals import body_of, status_of
-from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.reactor import allow
 from innkeeper_controller.requests.table import Who
 from innkeeper_controller.turn import RefusalError
@@ -67,7 +66,7 @@ def refused(refusal: RefusalError) -> Response:
 
 def router(
     endpoints: Iterable[Bound],
-    cluster: Cluster,
+    callers: Callable[[Headers], Caller],
     methods_of: Callable[[str], list[str]],
     more: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
@@ -75,14 +74,14 @@ def router(
 
     Args:
         endpoints: All of them.
-        cluster: Knows the users.
+        callers: Gives who asks, by the headers.
         methods_of: Gives the methods that the request table has for a path.
         more: Routes of others on the same port.
     """
     by_path: dict[str, dict[str, Bound]] = {}
     for each in endpoints:
         by_path.setdefault(each.endpoint.path, {})[each.endpoint.method] = each
-    routes = [Route(path, _guarded(by_method, cluster), methods=METHODS) for path, by_method in by_path.items()]
+    routes = [Route(path, _guarded(by_method, callers), methods=METHODS) for path, by_method in by_path.items()]
 
     async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -93,7 +92,9 @@ def router(
     return Router([*routes, *more], default=unknown, redirect_slashes=False)
 
 
-def _guarded(by_method: Mapping[str, Bound], cluster: Cluster) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(
+    by_method: Mapping[str, Bound], callers: Callable[[Headers], Caller]
+) -> Callable[[Request], Awaitable[Response]]:
     """Return the handler of a path behind the same check of rights and the same form of refusals as the table's."""
 
     async def handle(request: Request) -> Response:
@@ -101,7 +102,7 @@ def _guarded(by_method: Mapping[str, Bound], cluster: Cluster) -> Callable[[Requ
         if found is None:
             return _not_allowed(request.url.path, sorted(by_method))
         try:
-            caller = caller_of(request.scope["headers"], cluster)
+            caller = callers(request.scope["headers"])
             allow(found.endpoint.who, caller.user)
             return await found.handler(request, caller)
         except RefusalError as refusal:

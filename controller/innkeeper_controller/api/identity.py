@@ -3,15 +3,24 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from innkeeper_controller.api.refusals import bad_request
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.records import User
+from innkeeper_controller.records import LoginToken, Moment, User
 from innkeeper_controller.turn import RefusalError
 
 #: Longest number that a client may give a request.
 MAX_REQUEST_ID = 128
 _BEARER = b"bearer "
+#: The same words whatever is wrong with a token: who guesses learns nothing.
+_UNKNOWN: Final = "Nobody has this token; it may have expired, or been replaced by a new one."
+
+
+#: Names in lower case, and values.
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,7 @@ class Caller:
     request_id: str
 
 
-def caller_of(headers: Iterable[tuple[bytes, bytes]], cluster: Cluster) -> Caller:
+def caller_of(headers: Headers, cluster: Cluster, now_s: Moment) -> Caller:
     """Return who asks; without a token it is nobody.
 
     Raises:
@@ -32,14 +41,14 @@ def caller_of(headers: Iterable[tuple[bytes, bytes]], cluster: Cluster) -> Calle
     user, request_id = None, ""
     for name, value in headers:
         if name == b"authorization":
-            user = user_of(value, cluster)
+            user = user_of(value, cluster, now_s)
         elif name == b"x-request-id":
             request_id = _request_id(value)
     return Caller(user, request_id)
 
 
-def user_of(authorization: bytes, cluster: Cluster) -> User:
-    """Return the user whose token the header brings.
+def user_of(authorization: bytes, cluster: Cluster, now_s: Moment) -> User:
+    """Return the user whose token the header brings, in the token's group only where it is for one.
 
     Raises:
         RefusalError: ``unauthenticated``.
@@ -48,10 +57,22 @@ def user_of(authorization: bytes, cluster: Cluster) -> User:
         raise RefusalError("unauthenticated", "Send your token as `Authorization: Bearer TOKEN`.")
     # Found by its digest, so how long the search takes tells nothing about any token.
     digest = hashlib.sha256(authorization[len(_BEARER) :].strip()).hexdigest()
-    name = cluster.user_of_token.get(digest)
-    if name is None:
-        raise RefusalError("unauthenticated", "Nobody has this token; it may have been replaced by a new one.")
-    return cluster.users[name]
+    user = cluster.users.get(cluster.user_of_token.get(digest, ""))
+    token = next((each for each in user.tokens if each.token_sha256 == digest), None) if user is not None else None
+    if user is None or token is None or not lets_in(user, token, now_s):
+        raise RefusalError("unauthenticated", _UNKNOWN)
+    return narrowed(user, token)
+
+
+def lets_in(user: User, token: LoginToken, now_s: Moment) -> bool:
+    """Return whether one of the user's tokens lets in at that moment."""
+    is_over = token.expires_at_s is not None and token.expires_at_s <= now_s
+    return user.enabled and not is_over and (not token.group or token.group in user.groups)
+
+
+def narrowed(user: User, token: LoginToken) -> User:
+    """Return the user as the token lets them in: in its group only, where it names one."""
+    return msgspec.structs.replace(user, groups=(token.group,)) if token.group else user
 
 
 def _request_id(value: bytes) -> str:

@@ -11,11 +11,13 @@ from typing import Final
 
 from starlette.routing import BaseRoute
 
+from innkeeper_controller import passwords
 from innkeeper_controller.api import console, events, operations, system, uploads
 from innkeeper_controller.api.app import Api
 from innkeeper_controller.api.catalogue import ENDPOINTS
 from innkeeper_controller.api.endpoints import bound, router
 from innkeeper_controller.api.feed import Feed
+from innkeeper_controller.api.identity import caller_of
 from innkeeper_controller.api.metrics import Metrics
 from innkeeper_controller.api.openapi import document
 from innkeeper_controller.api.routes import Routes
@@ -93,7 +95,12 @@ class Service:
             *bound(system.ENDPOINTS, system.System(controller, metrics, described)),
         )
         routes = Routes(REQUESTS.values())
-        others = router(endpoints, controller.reactor.cluster, routes.methods, more)
+        others = router(
+            endpoints,
+            lambda headers: caller_of(headers, controller.reactor.cluster, controller.clock()),
+            routes.methods,
+            more,
+        )
         self._xmlrpc = endpoint.Endpoint(
             desk(
                 controller,
@@ -102,7 +109,13 @@ class Service:
                 own_url=opennebula.own_url,
                 newest_first=opennebula.newest_first,
             ),
-            Sessions(controller.reactor.cluster, clock=controller.clock, entropy=entropy),
+            Sessions(
+                controller.reactor.cluster,
+                clock=controller.clock,
+                entropy=entropy,
+                matches=passwords.matches,
+                decoy=passwords.DECOY,
+            ),
             traffic,
             clock=time.perf_counter,
             max_bytes=limits.max_request_bytes,
