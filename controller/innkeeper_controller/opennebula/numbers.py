@@ -68,7 +68,7 @@ HISTORY_ACTIONS: Final[dict[str, int]] = {
     OperationKind.SUSPEND: 10,
     OperationKind.RESUME: 11,
     "delete": 13,
-    "recreate": 14,
+    OperationKind.RECREATE: 14,
     OperationKind.REBOOT: 15,
     OperationKind.RESET: 16,
     "resched": 17,

@@ -88,6 +88,13 @@ DURING: Final[dict[tuple[VmState, OperationKind], Numbers]] = {
         (state, K.TERMINATE): _active(11)  # EPILOG
         for state in (S.SUSPENDED, S.STOPPED, S.POWEROFF, S.UNDEPLOYED, S.FAILED, S.PENDING, S.HOLD)
     },
+    **{
+        (state, K.RECREATE): _active(15)  # CLEANUP_RESUBMIT
+        for state in (
+            *(S.RUNNING, S.UNKNOWN, S.SUSPENDED, S.STOPPED, S.POWEROFF, S.UNDEPLOYED, S.FAILED),
+            *(S.SHUTDOWN, S.EPILOG),
+        )
+    },
     (S.RUNNING, K.ATTACH_DISK): _active(17),  # HOTPLUG
     (S.POWEROFF, K.ATTACH_DISK): _active(33),  # HOTPLUG_PROLOG_POWEROFF
     (S.RUNNING, K.DETACH_DISK): _active(17),
@@ -147,6 +154,7 @@ FAILURES: Final[dict[OperationKind, Numbers]] = {
     K.MIGRATE_LIVE: _active(37),  # BOOT_MIGRATE_FAILURE
     K.SHUTDOWN: _active(40),  # EPILOG_FAILURE
     K.TERMINATE: _active(40),
+    K.RECREATE: _active(40),
 }
 #: The same where the step that failed was of this phase.
 FAILURES_AT: Final[dict[tuple[OperationKind, VmState], Numbers]] = {

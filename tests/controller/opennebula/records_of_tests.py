@@ -412,9 +412,11 @@ def a_cluster(seed):
     )
     cluster.heard_at_s[HostId(1)] = NOW_S
     cluster.load[HostId(1)] = Heartbeat(cpu_used_cores=1.5, memory_used_mib=100)
+    cluster.samples.add_host(HostId(1), cluster.load[HostId(1)], NOW_S)
     for number in vm_ids:
         if maker.often():
-            cluster.observed[VmId(number)] = Observation(
+            guest = Observation(
                 vm_id=VmId(number), generation=1, power=PowerState.RUNNING, cpu_time_s=3.5, memory_mib=300
             )
+            cluster.samples.add_guest(VmId(number), guest, NOW_S)
     return cluster

@@ -5,6 +5,7 @@ from pyone import bindings
 from tests.controller.opennebula.records_of_tests import MIB, NOW_S, TEXTS, a_cluster
 from tests.controller.opennebula.validated import validated
 
+from innkeeper_controller.accounting import Cost
 from innkeeper_controller.cluster import Cluster, Put
 from innkeeper_controller.furniture import DATASTORES, DEFAULT_CLUSTER, GROUPS
 from innkeeper_controller.opennebula.documents import markup
@@ -14,6 +15,7 @@ from innkeeper_controller.opennebula.documents.datastore import datastore
 from innkeeper_controller.opennebula.documents.group import group
 from innkeeper_controller.opennebula.documents.host import host
 from innkeeper_controller.opennebula.documents.image import image
+from innkeeper_controller.opennebula.documents.monitoring import host_monitoring, vm_monitoring
 from innkeeper_controller.opennebula.documents.network import network
 from innkeeper_controller.opennebula.documents.template import template
 from innkeeper_controller.opennebula.documents.user import user
@@ -54,7 +56,6 @@ from innkeeper_plugins.vocabulary import (
     Observation,
     OperationId,
     PowerState,
-    Value,
     Vm,
     VmId,
     VmState,
@@ -185,7 +186,12 @@ def site(*more):
     cluster.load_records(records, {})
     cluster.heard_at_s[HostId(1)] = NOW_S
     cluster.load[HostId(1)] = Heartbeat(cpu_used_cores=1.5, memory_used_mib=100)
-    cluster.observed[VmId(7)] = Observation(vm_id=VmId(7), generation=1, power=PowerState.RUNNING, memory_mib=300)
+    for number in range(2):
+        guest = Observation(
+            vm_id=VmId(7), generation=1, power=PowerState.RUNNING, memory_mib=300, cpu_time_s=30.0 * number
+        )
+        cluster.samples.add_guest(VmId(7), guest, NOW_S - 60.0 + 60.0 * number)
+        cluster.samples.add_host(HostId(1), cluster.load[HostId(1)], NOW_S - 60.0 + 60.0 * number)
     return cluster
 
 
@@ -226,7 +232,11 @@ def test_a_vm_is_what_its_record_says():
         "OTHER_U": 0,
     }
     assert values(shown.LOCK, "LOCKED", "OWNER", "TIME") == {"LOCKED": 2, "OWNER": 2, "TIME": int(NOW_S)}
-    assert shown.MONITORING.MEMORY == 300 * 1024
+    assert values(shown.MONITORING, "CPU", "MEMORY", "TIMESTAMP") == {
+        "CPU": 50.0,
+        "MEMORY": 300 * 1024,
+        "TIMESTAMP": int(NOW_S),
+    }
     assert dict(shown.USER_TEMPLATE) == {
         "LABELS": "a,b",
         "HAIZEA": {"START": "now", "DURATION": "1:00"},
@@ -465,6 +475,18 @@ def test_a_user_has_groups_tokens_limits_and_usages():
     ]
 
 
+def test_samples_of_guests_and_hosts_are_told_the_oldest_first():
+    cluster = site()
+
+    guests = validated(vm_monitoring(cluster, WEB))
+    hosts = validated(host_monitoring(cluster, H1))
+    assert [(each.findtext("CPU"), each.findtext("TIMESTAMP")) for each in guests] == [
+        ("0", str(int(NOW_S - 60))),
+        ("50", str(int(NOW_S))),
+    ]
+    assert [(each.findtext("CAPACITY/USED_CPU"), each.findtext("ID")) for each in hosts] == [("150", "1")] * 2
+
+
 def test_a_group_has_its_users_and_admins():
     rich = Group(group_id=1, name="users", admins=("ann",), attributes={"FOO": "bar"})
 
@@ -517,22 +539,22 @@ def test_accounting_tells_of_a_vm_what_it_had_then():
     assert [each.VM.TEMPLATE["MEMORY"] for each in shown] == ["512", "64"]
 
 
-class Row(Value):
-    vm_id: int = 7
-    vm_name: str = "web"
-    owner: str = "ann"
-    group: str = "users"
-    year: int = 2026
-    month: int = 11
-    cpu_cost: float = 1.5
-    memory_cost: float = 0.25
-    disk_cost: float = 0.0
-    hours: float = 3.0
-    running_hours: float = 2.5
+COST = Cost(
+    vm_id=7,
+    vm_name="web",
+    owner="ann",
+    group="users",
+    year=2026,
+    month=11,
+    cpu_cost=1.5,
+    memory_cost=0.25,
+    hours=3.0,
+    running_hours=2.5,
+)
 
 
 def test_showback_adds_up_the_costs():
-    (shown,) = read(showback(site(), [Row()])).SHOWBACK
+    (shown,) = read(showback(site(), [COST])).SHOWBACK
 
     assert values(shown, "VMID", "VMNAME", "UID", "GID", "YEAR", "MONTH", "TOTAL_COST", "HOURS", "RHOURS") == {
         "VMID": 7,

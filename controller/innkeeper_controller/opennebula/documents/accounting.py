@@ -4,8 +4,8 @@ The VM inside a stay is told from the stay alone: what it had then, not what it 
 """
 
 from collections.abc import Iterable
-from typing import Protocol
 
+from innkeeper_controller.accounting import Cost
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula import states
 from innkeeper_controller.opennebula.documents.history import stay
@@ -14,65 +14,6 @@ from innkeeper_controller.opennebula.documents.ownership import group_id, permis
 from innkeeper_controller.opennebula.documents.vm import numbers_of
 from innkeeper_controller.records import OWNER_ONLY, HistoryRecord
 from innkeeper_plugins.vocabulary import VmState
-
-
-class Cost(Protocol):
-    """What one VM cost in one month."""
-
-    @property
-    def vm_id(self) -> int:
-        """Which VM."""
-        ...
-
-    @property
-    def vm_name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def owner(self) -> str:
-        """The user's name."""
-        ...
-
-    @property
-    def group(self) -> str:
-        """The group's name."""
-        ...
-
-    @property
-    def year(self) -> int:
-        """The month's year."""
-        ...
-
-    @property
-    def month(self) -> int:
-        """1 to 12."""
-        ...
-
-    @property
-    def cpu_cost(self) -> float:
-        """For cores."""
-        ...
-
-    @property
-    def memory_cost(self) -> float:
-        """For memory."""
-        ...
-
-    @property
-    def disk_cost(self) -> float:
-        """For disks."""
-        ...
-
-    @property
-    def hours(self) -> float:
-        """How long it was on hosts."""
-        ...
-
-    @property
-    def running_hours(self) -> float:
-        """How long it ran."""
-        ...
 
 
 def accounting(cluster: Cluster, records: Iterable[HistoryRecord]) -> str:

@@ -1,23 +1,22 @@
-"""What agents tell of guests and hosts, as OpenNebula's MONITORING and MONITORING_DATA."""
+"""What agents tell of guests and hosts, as OpenNebula's MONITORING and MONITORING_DATA.
+
+CPU of a guest is in percent of one core: two cores that do nothing else are 200.
+"""
 
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.opennebula.documents.markup import moment
+from innkeeper_controller.monitoring import GuestSample, HostSample
+from innkeeper_controller.opennebula.documents.markup import moment, number
 from innkeeper_controller.records import Host, VmRecord
+from innkeeper_plugins.vocabulary import VmId
 
 KIB_OF_MIB = 1024
 CPU_OF_CORE = 100
 
 
 def vm_sample(cluster: Cluster, record: VmRecord) -> str:
-    """Return what is inside the MONITORING of a VM: what was last heard of the guest; nothing where that is nothing."""
-    observed = cluster.observed.get(record.vm_id)
-    if observed is None:
-        return ""
-    heard_at_s = cluster.heard_at_s.get(record.host_id) if record.host_id is not None else None
-    return (
-        f"<ID>{record.vm_id}</ID><MEMORY>{observed.memory_mib * KIB_OF_MIB}</MEMORY>"
-        f"<TIMESTAMP>{moment(heard_at_s)}</TIMESTAMP>"
-    )
+    """Return what is inside the MONITORING of a VM: the last of its guest; nothing where nothing was heard of it."""
+    kept = cluster.samples.guests.get(record.vm_id)
+    return _guest(record.vm_id, kept[-1]) if kept else ""
 
 
 def host_sample(cluster: Cluster, host: Host) -> str:
@@ -25,26 +24,38 @@ def host_sample(cluster: Cluster, host: Host) -> str:
     load = cluster.load.get(host.host_id)
     if load is None:
         return ""
-    total = host.advertisement.capacity
-    used_cpu, used_kib = round(load.cpu_used_cores * CPU_OF_CORE), load.memory_used_mib * KIB_OF_MIB
-    free_cpu = max(0, round(total.cpu_cores * CPU_OF_CORE) - used_cpu)
-    return (
-        f"<TIMESTAMP>{moment(cluster.heard_at_s.get(host.host_id))}</TIMESTAMP><ID>{host.host_id}</ID>"
-        f"<CAPACITY><FREE_CPU>{free_cpu}</FREE_CPU>"
-        f"<FREE_MEMORY>{max(0, total.memory_mib * KIB_OF_MIB - used_kib)}</FREE_MEMORY>"
-        f"<USED_CPU>{used_cpu}</USED_CPU><USED_MEMORY>{used_kib}</USED_MEMORY></CAPACITY><SYSTEM></SYSTEM>"
-    )
+    heard_at_s = cluster.heard_at_s.get(host.host_id, 0.0)
+    last = HostSample(at_s=heard_at_s, cpu_used_cores=load.cpu_used_cores, memory_used_mib=load.memory_used_mib)
+    return f"{_host(host, last)}<SYSTEM></SYSTEM>"
 
 
 def vm_monitoring(cluster: Cluster, record: VmRecord) -> str:
-    """Return the samples of a VM: the last one."""
-    return _data(vm_sample(cluster, record))
+    """Return the samples of a VM, the oldest first."""
+    return _data([_guest(record.vm_id, each) for each in cluster.samples.of_guest(record.vm_id)])
 
 
 def host_monitoring(cluster: Cluster, host: Host) -> str:
-    """Return the samples of a host: the last one."""
-    return _data(host_sample(cluster, host))
+    """Return the samples of a host, the oldest first."""
+    return _data([_host(host, each) for each in cluster.samples.of_host(host.host_id)])
 
 
-def _data(sample: str) -> str:
-    return f"<MONITORING_DATA>{f'<MONITORING>{sample}</MONITORING>' if sample else ''}</MONITORING_DATA>"
+def _guest(vm_id: VmId, sample: GuestSample) -> str:
+    return (
+        f"<CPU>{number(sample.cpu_percent)}</CPU><ID>{vm_id}</ID><MEMORY>{sample.memory_mib * KIB_OF_MIB}</MEMORY>"
+        f"<TIMESTAMP>{moment(sample.at_s)}</TIMESTAMP>"
+    )
+
+
+def _host(host: Host, sample: HostSample) -> str:
+    total = host.advertisement.capacity
+    used_cpu, used_kib = round(sample.cpu_used_cores * CPU_OF_CORE), sample.memory_used_mib * KIB_OF_MIB
+    free_cpu = max(0, round(total.cpu_cores * CPU_OF_CORE) - used_cpu)
+    return (
+        f"<TIMESTAMP>{moment(sample.at_s)}</TIMESTAMP><ID>{host.host_id}</ID><CAPACITY><FREE_CPU>{free_cpu}</FREE_CPU>"
+        f"<FREE_MEMORY>{max(0, total.memory_mib * KIB_OF_MIB - used_kib)}</FREE_MEMORY>"
+        f"<USED_CPU>{used_cpu}</USED_CPU><USED_MEMORY>{used_kib}</USED_MEMORY></CAPACITY>"
+    )
+
+
+def _data(samples: list[str]) -> str:
+    return f"<MONITORING_DATA>{''.join(f'<MONITORING>{each}</MONITORING>' for each in samples)}</MONITORING_DATA>"
