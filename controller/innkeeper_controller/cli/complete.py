@@ -41,6 +41,7 @@ def names(request: str, key: str = "name", **filters: int) -> Complete:
 HOSTS = names("host.list")
 IMAGES = names("image.list")
 NETWORKS = names("network.list")
+TEMPLATES = names("template.list")
 DATASTORES = names("datastore.list")
 OPERATIONS = names("operation.list", "operation_id")
 VM_NAMES = names("vm.list", limit=1000)

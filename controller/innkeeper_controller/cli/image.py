@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from innkeeper_controller.cli.follow import Deadline, ended, follow_operation
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 from innkeeper_controller.cli.progress import LiveLine, transfer
+from innkeeper_controller.cli.vm.submit import read_template
 
-TYPES = ("os", "datablock", "cdrom", "kernel", "ramdisk")
+MIB = 1024 * 1024
+TYPES = ("os", "datablock", "cdrom", "kernel", "ramdisk", "context")
+IMAGE = click.argument("name_or_id", metavar="IMAGE", shell_complete=IMAGES)
 
 
 @click.group("image", cls=NounGroup)
@@ -44,40 +48,67 @@ COLUMNS = (
     "inn image add debian-12 --file debian-12.qcow2",
     "inn image add debian-12 --path debian-12.qcow2 --host host-a",
     "inn image add debian-12 --url https://images.example/debian-12.qcow2 --sha256 1f0c...",
+    "inn image add data --empty 10G --persistent",
+    "inn image add --template data.one",
     of=image,
     waits=True,
 )
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File here, to upload.")
-@click.option("--path", help="File on a host, below an import directory of its agent; needs --host.")
+@click.option(
+    "--path", help="File on a host, below an import directory of its agent: absolute, or relative with --host."
+)
 @click.option("--url", help="Address that a host fetches it from.")
+@click.option("--empty", "empty_bytes", type=SIZE, help="Make it empty, of that size.")
+@click.option(
+    "--template",
+    metavar="FILE|-",
+    type=click.Path(allow_dash=True),
+    help="OpenNebula's template of an image; what is said beside it wins.",
+)
 @click.option(
     "--host", shell_complete=HOSTS, help="Host that takes it and keeps it for good; else the one with most room."
 )
-@click.option("--datastore", default="default", shell_complete=DATASTORES, show_default=True, help="Where it lies.")
-@click.option("--type", "kind", type=click.Choice(TYPES), default="os", show_default=True, help="What it is.")
-@click.option("--format", "form", type=click.Choice(("qcow2", "raw")), help="Format; else as the inspection finds.")
+@click.option("--datastore", shell_complete=DATASTORES, help="Where it lies; else in default.")
+@click.option("--type", type=click.Choice(TYPES), help="What it is; else os, or datablock for an empty one.")
+@click.option("--persistent", is_flag=True, default=None, help="It keeps what its VM writes, one VM at a time.")
+@click.option("--format", type=click.Choice(("qcow2", "raw")), help="Format; else as the inspection finds.")
 @click.option("--sha256", help="Digest that must come out.")
 @click.option("--size", "size_bytes", type=SIZE, help="Size of the file that must come out.")
-def add(inn: Invocation, name: str, file: Path | None, **params: Any) -> None:  # noqa: ANN401 - click's options
-    """Bring an image from a file here, a file on a host, or a URL.
+def add(
+    inn: Invocation,
+    file: Path | None,
+    empty_bytes: int | None,
+    template: str | None,
+    **wanted: Any,  # noqa: ANN401 - click's options
+) -> None:
+    """Bring an image from a file here, a file on a host, or a URL, or make an empty one.
 
     Follows the import to its end; --no-wait returns as soon as it has begun.
     """
-    if sum((file is not None, bool(params["path"]), bool(params["url"]))) != 1:
-        raise click.UsageError("Say where the image comes from with one of --file, --path and --url.")
-    if params["path"] and not params["host"]:
-        raise click.UsageError("Say on which host the path is: --host NAME.")
-    wanted = {**params, "type": params.pop("kind"), "format": params.pop("form")}
-    wanted = {key: value for key, value in wanted.items() if key not in {"kind", "form"}}
+    _check_source(wanted, file is not None, empty_bytes is not None, has_template=template is not None)
+    if empty_bytes is not None:
+        wanted["size_mib"] = -(-empty_bytes // MIB)
+    if template is not None:
+        wanted["template"] = read_template(inn, template)
     if file is not None:
-        wanted |= _upload(inn, file, expected_sha256=params["sha256"])
-    answer = inn.call("image.add", name=name, **wanted)
+        wanted |= _upload(inn, file, expected_sha256=wanted["sha256"])
+    answer = inn.call("image.add", **wanted)
     if inn.waits(usually=True) and answer.get("operation_id"):
         answer = _follow(inn, answer)
     inn.show(answer, lambda: _added_text(answer))
     if answer["state"] == "error":
         raise click.exceptions.Exit(1)
+
+
+def _check_source(wanted: Mapping[str, Any], *others: bool, has_template: bool) -> None:
+    if not wanted["name"] and not has_template:
+        raise click.UsageError("Missing argument 'NAME'.")
+    sources = sum((*others, bool(wanted["path"]), bool(wanted["url"])))
+    if sources > 1 or not (sources or has_template):
+        raise click.UsageError("Say where the image comes from with one of --file, --path, --url and --empty.")
+    if wanted["path"] and not wanted["path"].startswith("/") and not wanted["host"]:
+        raise click.UsageError("Say on which host the path is: --host NAME.")
 
 
 def _upload(inn: Invocation, file: Path, *, expected_sha256: str | None) -> dict[str, object]:
@@ -131,7 +162,7 @@ def list_(inn: Invocation) -> None:
 
 
 @verb("show", "inn image show debian-12", of=image)
-@click.argument("name_or_id", metavar="IMAGE", shell_complete=IMAGES)
+@IMAGE
 def show(inn: Invocation, name_or_id: str) -> None:
     """Show one image."""
     answer = inn.call("image.show", image=name_or_id)
@@ -145,6 +176,7 @@ def _show_text(answer: Json) -> str:
         ("State", answer["state"]),
         ("Error", answer.get("error") or None),
         ("Type", answer["type"]),
+        ("Persistent", "yes" if answer.get("persistent") else None),
         ("Format", answer.get("format") if ready else "not known yet"),
         ("Size", words.size(answer.get("size_bytes", 0)) if ready else "not known yet"),
         ("Disk size", words.size(answer.get("virtual_size_bytes", 0)) if ready else "not known yet"),
@@ -154,14 +186,19 @@ def _show_text(answer: Json) -> str:
         ("Kept by", answer.get("home", "")),
         ("VMs", answer.get("vms", 0)),
         ("Owner", answer.get("owner")),
+        ("Group", answer.get("group")),
+        ("Rights", answer.get("mode")),
+        ("Locked", answer.get("lock") or None),
+        ("Source", answer.get("source") or None),
         ("Registered", words.moment(answer.get("registered_at_s"))),
+        ("Changed", words.moment(answer["modified_at_s"]) if answer.get("modified_at_s") else None),
         ("Operation", answer.get("operation_id")),
     ]
-    return fields(rows)
+    return fields([*rows, *sorted(answer.get("attributes", {}).items())])
 
 
 @verb("delete", "inn image delete debian-11", of=image, waits=True)
-@click.argument("name_or_id", metavar="IMAGE", shell_complete=IMAGES)
+@IMAGE
 def delete(inn: Invocation, name_or_id: str) -> None:
     """Delete an image that no VM uses, from every host that holds it."""
     answer = inn.call("image.delete", image=name_or_id)
@@ -176,3 +213,56 @@ def delete(inn: Invocation, name_or_id: str) -> None:
     inn.show(operation, lambda: ended(label, operation))
     if operation["status"] != "done":
         raise click.exceptions.Exit(1)
+
+
+@verb("clone", "inn image clone debian-12 my-debian", of=image)
+@IMAGE
+@click.argument("name")
+@click.option("--datastore", shell_complete=DATASTORES, help="Where it lies; else where the image does.")
+def clone(inn: Invocation, name_or_id: str, name: str, datastore: str | None) -> None:
+    """Register an image's content under another name; it is yours, and takes no room."""
+    answer = inn.call("image.clone", image=name_or_id, name=name, datastore=datastore)
+    inn.show(answer, lambda: f"Image {answer['image_id']} {name} is {answer['state']}.")
+
+
+def _change(inn: Invocation, request: str, name_or_id: str, **params: object) -> None:
+    answer = inn.call(request, image=name_or_id, **params)
+    lasting = "persistent" if answer.get("persistent") else "not persistent"
+    text = f"Image {answer['image_id']} {answer['name']} is {answer['state']}, {answer['type']}, {lasting}."
+    inn.show(answer, lambda: text)
+
+
+@verb("enable", "inn image enable debian-11", of=image)
+@IMAGE
+def enable(inn: Invocation, name_or_id: str) -> None:
+    """Let new VMs have an image again."""
+    _change(inn, "image.enable", name_or_id, enabled=True)
+
+
+@verb("disable", "inn image disable debian-11", of=image)
+@IMAGE
+def disable(inn: Invocation, name_or_id: str) -> None:
+    """Let no new VM have an image; those that have it keep it."""
+    _change(inn, "image.enable", name_or_id, enabled=False)
+
+
+@verb("persistent", "inn image persistent data", of=image)
+@IMAGE
+def persistent(inn: Invocation, name_or_id: str) -> None:
+    """Let an image keep what its VM writes, one VM at a time."""
+    _change(inn, "image.persistent", name_or_id, persistent=True)
+
+
+@verb("nonpersistent", "inn image nonpersistent data", of=image)
+@IMAGE
+def nonpersistent(inn: Invocation, name_or_id: str) -> None:
+    """Let each VM have a copy of an image, which stays as it is."""
+    _change(inn, "image.persistent", name_or_id, persistent=False)
+
+
+@verb("chtype", "inn image chtype installer cdrom", of=image)
+@IMAGE
+@click.argument("kind", metavar="TYPE", type=click.Choice(TYPES))
+def chtype(inn: Invocation, name_or_id: str, kind: str) -> None:
+    """Say what an image is for."""
+    _change(inn, "image.type", name_or_id, type=kind)

@@ -19,6 +19,7 @@ MEMBERS = {
     "vm": Member("vm.group:vm", "Virtual machines: submit, watch, move, end.", "Things"),
     "host": Member("host:host", "Hosts that carry VMs, each with an agent.", "Things"),
     "image": Member("image:image", "Disk images that VMs are made from.", "Things"),
+    "template": Member("template:template", "Templates of VMs, kept to make VMs from.", "Things"),
     "network": Member("network:network", "Virtual networks and their addresses.", "Things"),
     "datastore": Member("datastore:datastore", "Places where images and disks lie.", "Things"),
     "operation": Member("operation:operation", "Requests being carried out.", "Things"),

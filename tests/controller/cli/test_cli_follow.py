@@ -268,7 +268,6 @@ def test_a_file_is_uploaded_registered_and_followed(run_on_terminal, fake, tmp_p
     assert (ran.code, ran.out) == (0, "Image 0 debian-12 is ready: qcow2, 300 MiB, on host-a.\n")
     assert fake.asked[1].json == {
         "name": "debian-12",
-        "datastore": "default",
         "type": "os",
         "format": "raw",
         "upload": True,

@@ -40,6 +40,11 @@ def submit(
         hold=hold or None,
         set=assignments(settings, "--set") or None,
     )
+    show_submitted(inn, answer, hold=hold)
+
+
+def show_submitted(inn: Invocation, answer: Json, *, hold: bool) -> None:
+    """Show what became of a submission, and follow its VMs if that was asked for."""
     if inn.for_people:
         for remark in remarks(answer.get("remarks", ()), inn.template):
             inn.note(remark)
