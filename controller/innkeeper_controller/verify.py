@@ -5,9 +5,10 @@ It mends nothing and never destroys; each finding names what disagrees with what
 
 from collections.abc import Callable, Iterator
 
+from innkeeper_controller import addresses
 from innkeeper_controller.cluster import UNFINISHED, Cluster
 from innkeeper_controller.lifecycle import AT_REST
-from innkeeper_controller.records import Image, VmRecord
+from innkeeper_controller.records import AddressRange, Image, VmRecord
 from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_plugins.vocabulary import Capacity, HostId, Value, VmState
 
@@ -76,6 +77,47 @@ def _addresses(cluster: Cluster) -> Iterator[tuple[str, str]]:
             yield f"lease:{lease.lease_id}", f"{lease.mac} is leased twice, also as {other}"
 
 
+def _ranges(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    known: dict[tuple[int, int], AddressRange] = {}
+    for network in cluster.networks.values():
+        for each in network.ranges:
+            if (network.network_id, each.ar_id) in known:
+                yield f"network:{network.network_id}", f"two of its ranges have the number {each.ar_id}"
+            known[network.network_id, each.ar_id] = each
+    for lease in cluster.leases.values():
+        found = known.get((lease.network_id, lease.range_index))
+        if found is None or lease.offset >= found.size:
+            yield f"lease:{lease.lease_id}", f"{lease.ip or lease.mac} is in no range of its network"
+        elif addresses.address_at(found, lease.offset) != (lease.mac, lease.ip):
+            yield f"lease:{lease.lease_id}", f"{lease.ip or lease.mac} is not the address that its range has there"
+
+
+def _reservations(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    reserved: dict[int, set[str]] = {}
+    for lease in cluster.leases.values():
+        if lease.reserved_by is None:
+            continue
+        child = cluster.networks.get(lease.reserved_by)
+        if child is None or child.parent_id != lease.network_id or not addresses.find(child.ranges, mac=lease.mac):
+            yield f"lease:{lease.lease_id}", f"it is reserved by network {lease.reserved_by}, which does not have it"
+        reserved.setdefault(lease.reserved_by, set()).add(lease.mac)
+    for network in cluster.networks.values():
+        size = sum(each.size for each in network.ranges)
+        has = len(reserved.get(network.network_id, ()))
+        if network.parent_id is not None and size != has:
+            yield f"network:{network.network_id}", f"it has {size} addresses, but {has} are reserved for it"
+
+
+def _clusters(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    members = [(f"host:{each.host_id}", (each.cluster_id,)) for each in cluster.hosts.values()]
+    members += [(f"network:{each.network_id}", each.clusters) for each in cluster.networks.values()]
+    members += [(f"datastore:{each.name}", each.clusters) for each in cluster.datastores.values()]
+    for subject, numbers in members:
+        for number in numbers:
+            if number not in cluster.clusters:
+                yield subject, f"it is in cluster {number}, which is gone"
+
+
 def _operations(cluster: Cluster) -> Iterator[tuple[str, str]]:
     for vm in cluster.vms.values():
         running = cluster.operations.get(vm.operation_id) if vm.operation_id else None
@@ -129,6 +171,9 @@ CHECKS: dict[str, Callable[[Cluster], Iterator[tuple[str, str]]]] = {
     "capacity-exceeded": _overcommit,
     "lease-owners": _leases,
     "addresses-once": _addresses,
+    "ranges": _ranges,
+    "reservations": _reservations,
+    "clusters": _clusters,
     "operations": _operations,
     "places": _places,
     "queue": _waiting,

@@ -14,10 +14,11 @@ from tests.controller.builders import (
     change,
     put,
     submit,
+    turn_of,
 )
 
 from innkeeper_controller import verify
-from innkeeper_controller.records import OperationStatus
+from innkeeper_controller.records import AddressRange, Datastore, OperationStatus
 from innkeeper_plugins.vocabulary import Capacity, HostId, OperationId, VmId, VmState
 
 replace = msgspec.structs.replace
@@ -109,7 +110,48 @@ def test_an_address_that_was_given_twice():
     reactor = a_reactor(a_network())
     put(reactor, a_lease(a_network(), 1), a_lease(a_network(), 2, mac="02:00:0a:00:00:02"))
 
-    assert found(reactor) == [("addresses-once", "lease:0.0.2", "02:00:0a:00:00:02 is leased twice, also as 0.0.1")]
+    assert found(reactor) == [
+        ("addresses-once", "lease:0.0.2", "02:00:0a:00:00:02 is leased twice, also as 0.0.1"),
+        ("ranges", "lease:0.0.2", "10.0.0.3 is not the address that its range has there"),
+    ]
+
+
+def test_an_address_of_a_range_that_is_gone_and_a_number_that_two_ranges_have():
+    ranges = (AddressRange(size=1, ip="10.0.0.1"), AddressRange(size=1, ip="10.0.9.1"))
+    reactor = a_reactor(a_network(ranges=ranges))
+    put(reactor, a_lease(a_network(), 5), a_lease(a_network(), 0, range_index=4))
+
+    assert found(reactor) == [
+        ("ranges", "network:0", "two of its ranges have the number 0"),
+        ("ranges", "lease:0.0.5", "10.0.0.6 is in no range of its network"),
+        ("ranges", "lease:0.4.0", "10.0.0.1 is in no range of its network"),
+    ]
+
+
+def test_a_reservation_and_its_parent_that_disagree():
+    mine = AddressRange(size=2, ip="10.0.0.1", parent_ar_id=0)
+    child = a_network(1, "mine", ranges=(mine,), parent_id=0)
+    reactor = a_reactor(a_network(), child)
+    put(reactor, a_lease(a_network(), 0, reserved_by=1), a_lease(a_network(), 7, reserved_by=1))
+    put(reactor, a_lease(a_network(), 8, reserved_by=5))
+
+    assert found(reactor) == [
+        ("reservations", "lease:0.0.7", "it is reserved by network 1, which does not have it"),
+        ("reservations", "lease:0.0.8", "it is reserved by network 5, which does not have it"),
+    ]
+    turn_of(reactor).drop(reactor.cluster.leases["0.0.7"])
+    assert ("reservations", "network:1", "it has 2 addresses, but 1 are reserved for it") in found(reactor)
+
+
+def test_a_cluster_that_is_gone():
+    datastore = Datastore(datastore_id=100, name="fast", clusters=(9,))
+    reactor = a_reactor(replace(a_host(1), cluster_id=7), a_network(clusters=(0, 8)), datastore)
+
+    assert found(reactor) == [
+        ("clusters", "host:1", "it is in cluster 7, which is gone"),
+        ("clusters", "network:0", "it is in cluster 8, which is gone"),
+        ("clusters", "datastore:fast", "it is in cluster 9, which is gone"),
+    ]
 
 
 def test_a_vm_that_is_busy_with_an_operation_that_has_ended():
@@ -208,6 +250,9 @@ def test_every_check_has_found_something_here():
         "capacity-exceeded",
         "lease-owners",
         "addresses-once",
+        "ranges",
+        "reservations",
+        "clusters",
         "operations",
         "places",
         "queue",

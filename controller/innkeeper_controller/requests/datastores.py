@@ -148,17 +148,6 @@ def enable(turn: Turn, params: EnableDatastore) -> DatastoreView:
     return view(turn, datastore)
 
 
-def check_enabled(datastore: Datastore) -> None:
-    """Refuse new images where the datastore is disabled.
-
-    Raises:
-        RefusalError: ``wrong_state``.
-    """
-    if not datastore.enabled:
-        text = f"Datastore {datastore.name} takes no new images; enable it: inn datastore enable {datastore.name}."
-        raise RefusalError("wrong_state", text)
-
-
 def delete(turn: Turn, params: NamedDatastore) -> Nothing:
     """Forget an empty datastore."""
     datastore = find.datastore(turn.cluster, params.datastore)

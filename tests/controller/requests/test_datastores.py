@@ -18,7 +18,6 @@ from tests.controller.builders import (
 )
 
 from innkeeper_controller.records import Datastore
-from innkeeper_controller.requests.datastores import check_enabled
 from innkeeper_plugins.vocabulary import DatastoreFacts
 
 
@@ -87,15 +86,16 @@ def test_a_datastore_is_of_one_of_three_types():
 def test_a_disabled_datastore_takes_no_new_images_and_takes_them_again_once_it_is_enabled():
     reactor = a_reactor(a_host(1))
     turn, shown = ask_turn(reactor, "datastore.enable", datastore="default", enabled=False)
-    error = refusal(lambda: check_enabled(reactor.cluster.datastores["default"]))
+    image = {"name": "tiny", "url": "http://h/tiny.qcow2", "datastore": "default"}
+    refusal_code, _ = refused(reactor, "image.add", **image)
     ask(reactor, "datastore.enable", datastore="1", enabled=True)
 
-    assert (shown.enabled, told(turn), error.code) == (
+    assert (shown.enabled, told(turn), refusal_code) == (
         False,
         [("datastore.disabled", "datastore:default")],
         "wrong_state",
     )
-    assert refusal(lambda: check_enabled(reactor.cluster.datastores["default"])) is None
+    assert ask(reactor, "image.add", **image).datastore == "default"
 
 
 def test_who_may_not_use_a_datastore_does_not_see_it():

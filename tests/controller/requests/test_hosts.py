@@ -230,3 +230,35 @@ def test_labels_are_what_requirements_may_ask_for():
 
     assert reactor.cluster.vms[vm].host_id == 2
     assert msgspec.to_builtins(ask(reactor, "host.show", host="h2").labels) == {"rack": "4"}
+
+
+def test_a_host_keeps_the_driver_names_and_the_cluster_that_it_is_given():
+    reactor = a_reactor()
+    ask(reactor, "cluster.add", name="near")
+    ask(reactor, "host.add", name="web1", im_mad="kvm", vm_mad="kvm", cluster="near")
+    ask(reactor, "host.add", name="web2")
+    hosts = [reactor.cluster.hosts[HostId(number)] for number in (1, 2)]
+    shown = ask(reactor, "host.show", host="web1")
+
+    assert [(each.im_mad, each.vm_mad, each.cluster_id) for each in hosts] == [
+        ("kvm", "kvm", 100),
+        ("innkeeper", "innkeeper", 0),
+    ]
+    assert (shown.im_mad, shown.vm_mad, shown.cluster) == ("kvm", "kvm", "near")
+
+
+@pytest.mark.parametrize(
+    ("values", "code"), [({"cluster": "nowhere"}, "not_found"), ({"im_mad": "a\nb"}, "bad_request")]
+)
+def test_a_host_is_not_made_with_what_is_not_there_or_no_name(values, code):
+    assert refused(a_reactor(), "host.add", name="web1", **values)[0] == code
+
+
+def test_a_host_that_is_away_on_purpose_is_shown_so_even_without_its_agent():
+    reactor = a_reactor(a_host(1))
+    turn, _ = ask_turn(reactor, "host.offline", host="h1")
+    change(reactor, reactor.cluster.hosts[HostId(1)], connected=False)
+
+    assert told(turn) == [("host.offline", "host:1")]
+    assert ask(reactor, "host.show", host="h1").state == "offline"
+    assert ask(reactor, "host.enable", host="h1").state == "lost"
