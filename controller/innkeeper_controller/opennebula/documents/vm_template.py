@@ -43,13 +43,16 @@ def user_template(record: VmRecord) -> str:
 
 
 def _automatic(cluster: Cluster, spec: Vm) -> str:
-    """Return the clusters that all networks and datastores of the VM are in, as a requirement."""
+    """Return the clusters that all networks and datastores of the VM are in, as requirements."""
     places = [
         *(cluster.networks[each.network_id].clusters for each in spec.nics if each.network_id in cluster.networks),
         *(cluster.datastores[each.datastore].clusters for each in spec.disks if each.datastore in cluster.datastores),
     ]
-    if not places:
+    common = sorted(set(places[0]).intersection(*places[1:])) if places else []
+    if not common:
         return ""
-    common = sorted(set(places[0]).intersection(*places[1:]))
-    requirement = " | ".join(f"CLUSTER_ID = {each}" for each in common)
-    return element("AUTOMATIC_REQUIREMENTS", f"({requirement})") if common else ""
+    of_datastores = " | ".join(f'"CLUSTERS/ID" @> {each}' for each in common)
+    of_hosts = " | ".join(f"CLUSTER_ID = {each}" for each in common)
+    return element("AUTOMATIC_DS_REQUIREMENTS", f"({of_datastores})") + element(
+        "AUTOMATIC_REQUIREMENTS", f"({of_hosts})"
+    )
