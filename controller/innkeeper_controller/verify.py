@@ -109,7 +109,8 @@ def _reservations(cluster: Cluster) -> Iterator[tuple[str, str]]:
 
 
 def _clusters(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    members = [(f"host:{each.host_id}", (each.cluster_id,)) for each in cluster.hosts.values()]
+    members: list[tuple[str, tuple[int, ...]]] = []
+    members += [(f"host:{each.host_id}", (each.cluster_id,)) for each in cluster.hosts.values()]
     members += [(f"network:{each.network_id}", each.clusters) for each in cluster.networks.values()]
     members += [(f"datastore:{each.name}", each.clusters) for each in cluster.datastores.values()]
     for subject, numbers in members:

@@ -43,6 +43,7 @@ IMAGES = names("image.list")
 NETWORKS = names("network.list")
 TEMPLATES = names("template.list")
 DATASTORES = names("datastore.list")
+CLUSTERS = names("cluster.list")
 OPERATIONS = names("operation.list", "operation_id")
 VM_NAMES = names("vm.list", limit=1000)
 

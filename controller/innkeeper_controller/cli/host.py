@@ -4,7 +4,7 @@ import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import NounGroup, assignments, verb
-from innkeeper_controller.cli.complete import HOSTS
+from innkeeper_controller.cli.complete import CLUSTERS, HOSTS
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 
@@ -32,6 +32,7 @@ COLUMNS = (
     Column("MEMORY", lambda row: _share(row, "memory_mib"), right=True),
     Column("BUSY CORES", lambda row: words.number(row.get("cpu_used_cores", 0.0)), right=True, wide=True),
     Column("MEMORY IN USE", lambda row: words.memory(row.get("memory_used_mib", 0)), right=True, wide=True),
+    Column("CLUSTER", lambda row: row.get("cluster"), wide=True),
     Column("LAST HEARD", lambda row: row["ago"], right=True),
 )
 
@@ -44,9 +45,10 @@ def rows_of(hosts: Json, now_s: float) -> Json:
 @verb("add", "inn host add host-a", "inn host add host-b --label rack=2", of=host)
 @click.argument("name")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Say something of it; repeatable.")
-def add(inn: Invocation, name: str, labels: tuple[str, ...]) -> None:
+@click.option("--cluster", help="Cluster that it belongs to; else default.", shell_complete=CLUSTERS)
+def add(inn: Invocation, name: str, labels: tuple[str, ...], cluster: str | None) -> None:
     """Register a host and print the command that joins it."""
-    answer = inn.call("host.add", name=name, labels=assignments(labels, "--label") or None)
+    answer = inn.call("host.add", name=name, labels=assignments(labels, "--label") or None, cluster=cluster)
     inn.show(answer, lambda: _join_text(f"Host {name} is registered.", answer, inn.now_s))
 
 
@@ -90,6 +92,7 @@ def _show_text(answer: Json, now_s: float) -> str:
     rows: list[tuple[str, object]] = [
         ("Host", f"{answer['host_id']} {answer['name']}"),
         ("State", answer["state"]),
+        ("Cluster", answer.get("cluster", "")),
         ("Last heard", words.ago(answer.get("heard_at_s"), now_s)),
         ("CPU", f"{_share(answer, 'cpu_cores')} cores promised, {words.number(answer.get('cpu_used_cores', 0))} busy"),
         ("Memory", f"{_share(answer, 'memory_mib')} promised, {words.memory(answer.get('memory_used_mib', 0))} in use"),
@@ -139,6 +142,14 @@ def enable(inn: Invocation, name_or_id: str) -> None:
 def disable(inn: Invocation, name_or_id: str) -> None:
     """Let no more VMs come to a host; those on it stay."""
     _say_state(inn, "host.disable", name_or_id, "; its VMs ({vms}) stay and no more come.", wanted="disabled")
+
+
+@verb("offline", "inn host offline host-a", of=host)
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
+def offline(inn: Invocation, name_or_id: str) -> None:
+    """Say that a host is away on purpose; no VM goes there."""
+    left = "; its VMs ({vms}) are left as they are. `inn host enable {name}` brings it back."
+    _say_state(inn, "host.offline", name_or_id, left, wanted="offline")
 
 
 @verb("drain", "inn host drain host-a", of=host)

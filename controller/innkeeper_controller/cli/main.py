@@ -22,6 +22,7 @@ MEMBERS = {
     "template": Member("template:template", "Templates of VMs, kept to make VMs from.", "Things"),
     "network": Member("network:network", "Virtual networks and their addresses.", "Things"),
     "datastore": Member("datastore:datastore", "Places where images and disks lie.", "Things"),
+    "cluster": Member("cluster_noun:cluster", "Hosts, networks and datastores that go together.", "Things"),
     "operation": Member("operation:operation", "Requests being carried out.", "Things"),
     "status": Member("cluster:status", "Show the whole cluster on one screen.", "Everything"),
     "events": Member("cluster:events", "Show what happened, or what happens now.", "Everything"),

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from innkeeper_controller.cli import words
-from innkeeper_controller.cli.commands import NounGroup, verb
-from innkeeper_controller.cli.complete import NETWORKS
+from innkeeper_controller.cli.commands import NounGroup, assignments, verb
+from innkeeper_controller.cli.complete import CLUSTERS, NETWORKS
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 
@@ -30,11 +30,21 @@ COLUMNS = (
     Column("DNS", lambda row: row.get("dns"), wide=True),
     Column("OWNER", lambda row: row.get("owner"), wide=True),
 )
+
+
+def _who(row: Json) -> str:
+    if row.get("vm_id") is not None:
+        return f"VM {row['vm_id']}"
+    return f"network {row['reserved_by']}" if row.get("reserved_by") is not None else "held"
+
+
 LEASE_COLUMNS = (
     Column("IP", lambda row: row.get("ip")),
     Column("MAC", lambda row: row.get("mac")),
-    Column("WHO", lambda row: f"VM {row['vm_id']}" if row.get("vm_id") is not None else "held"),
+    Column("WHO", _who),
     Column("NIC", lambda row: row.get("nic_id"), right=True),
+    Column("IPV6", lambda row: row.get("ip6_global") or row.get("ip6_ula"), wide=True),
+    Column("RANGE", lambda row: row.get("ar_id", 0), right=True, wide=True),
 )
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
@@ -84,6 +94,7 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # older click has none
 @click.option("--gateway", help="Router of the guests.")
 @click.option("--netmask", help="Netmask of the guests.")
 @click.option("--dns", help="Name servers of the guests.")
+@click.option("--cluster", help="Cluster that it belongs to; else default.", shell_complete=CLUSTERS)
 def add(inn: Invocation, name_or_file: str, ranges: tuple[dict[str, object], ...], **params: Any) -> None:  # noqa: ANN401 - click's options
     """Make a virtual network from a template file, or from options.
 
@@ -139,15 +150,50 @@ def _show_text(answer: Json) -> str:
         [
             ("Network", f"{answer['network_id']} {answer['name']}"),
             ("Owner", answer.get("owner")),
-            ("Ranges", "\n".join(_range(each) for each in answer.get("ranges", ()))),
+            ("Reserved of", answer.get("parent", "")),
+            ("Ranges", "\n".join(f"{each.get('ar_id', 0)}: {_range(each)}" for each in answer.get("ranges", ()))),
             ("Taken", f"{answer.get('taken', 0)} of {words.count(answer.get('size', 0), 'address')}"),
             ("Bridge", answer.get("bridge") or "none: user-mode networking"),
             ("VLAN", answer.get("vlan_id")),
+            ("Clusters", words.joined(answer.get("clusters", ()))),
             ("Gateway", answer.get("gateway", "")),
             ("Netmask", answer.get("netmask", "")),
             ("DNS", answer.get("dns", "")),
         ]
     )
+
+
+@verb(
+    "reserve",
+    "inn network reserve lan mine --size 5",
+    "inn network reserve lan mine --size 2 --first 10.0.0.20",
+    "inn network reserve lan --grow mine --size 3",
+    of=network,
+)
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@click.argument("name", required=False)
+@click.option("--size", type=int, required=True, help="How many addresses, in a row.")
+@click.option("--grow", metavar="NETWORK", help="The reservation that is to have them, in place of a new one.")
+@click.option("--range", "ar_id", type=int, metavar="NUMBER", help="The range to take them of.")
+@click.option("--first", metavar="IP|MAC", help="The first of them; else the lowest that are free.")
+def reserve(
+    inn: Invocation,
+    name_or_id: str,
+    name: str | None,
+    *,
+    size: int,
+    grow: str | None,
+    ar_id: int | None,
+    first: str | None,
+) -> None:
+    """Set addresses of a network aside as a network of your own."""
+    if bool(name) == bool(grow):
+        raise click.UsageError("Name the new network, or the one that is to grow with --grow.")
+    word = "MAC" if first and _MAC.fullmatch(first) else "IP"
+    asked = {"NAME": name, "NETWORK_ID": grow, "SIZE": size, "AR_ID": ar_id, word: first}
+    template = "".join(f'{key} = "{value}"\n' for key, value in asked.items() if value is not None)
+    answer = inn.call("network.reserve", network=name_or_id, template=template)
+    inn.show(answer, lambda: _added_text(answer))
 
 
 @verb("delete", "inn network delete lan", of=network)
@@ -188,3 +234,80 @@ def leases(inn: Invocation, name_or_id: str) -> None:
     inn.show(answer, lambda: table(answer, LEASE_COLUMNS, wide=inn.wide))
     if inn.for_people and not answer:
         inn.note("All addresses are free.")
+
+
+@click.group("range", cls=NounGroup)
+def ranges() -> None:
+    """Ranges of addresses of a network."""
+
+
+network.add_command(ranges)
+
+
+def _ranges_text(answer: Json) -> str:
+    listed = "\n".join(f"  {each.get('ar_id', 0)}: {_range(each)}" for each in answer.get("ranges", ()))
+    return f"Network {answer['name']} has {words.count(answer['size'], 'address')}:\n{listed or '  none'}"
+
+
+_NOTES = click.option("--set", "notes", multiple=True, metavar="KEY=VALUE", help="An attribute; repeatable.")
+
+
+@verb(
+    "add",
+    "inn network range add lan 10.0.1.10/50",
+    "inn network range add lan 10.0.2.10/50 --set TYPE=IP4_6 --set GLOBAL_PREFIX=2001:db8::",
+    of=ranges,
+)
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@click.argument("wanted", metavar="IP/COUNT", type=Range())
+@_NOTES
+def add_range(inn: Invocation, name_or_id: str, wanted: dict[str, object], notes: tuple[str, ...]) -> None:
+    """Give a network more addresses."""
+    keys = {key.upper(): value for key, value in wanted.items()} | assignments(notes, "--set")
+    keys.setdefault("TYPE", "IP4" if "IP" in keys else "ETHER")
+    answer = inn.call("network.add_range", network=name_or_id, template=_range_template(keys))
+    inn.show(answer, lambda: _ranges_text(answer))
+
+
+def _range_template(keys: dict[str, object]) -> str:
+    return "AR = [ " + ", ".join(f'{key} = "{value}"' for key, value in keys.items()) + " ]\n"
+
+
+@verb(
+    "update",
+    "inn network range update lan 1 --size 80",
+    "inn network range update lan 1 --set NOTE=printers",
+    of=ranges,
+)
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@click.argument("ar_id", metavar="RANGE", type=int)
+@click.option("--size", type=int, help="How many addresses it is to have.")
+@_NOTES
+def update_range(inn: Invocation, name_or_id: str, ar_id: int, *, size: int | None, notes: tuple[str, ...]) -> None:
+    """Change the size or the attributes of a range."""
+    keys: dict[str, object] = {"AR_ID": ar_id}
+    if size is not None:
+        keys["SIZE"] = size
+    answer = inn.call(
+        "network.update_range", network=name_or_id, template=_range_template(keys | assignments(notes, "--set"))
+    )
+    inn.show(answer, lambda: _ranges_text(answer))
+
+
+@verb("delete", "inn network range delete lan 1", "inn network range delete lan 1 --force", of=ranges)
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@click.argument("ar_id", metavar="RANGE", type=int)
+@click.option("--force", is_flag=True, help="Held addresses go with it; those of VMs and reservations do not.")
+def delete_range(inn: Invocation, name_or_id: str, ar_id: int, *, force: bool) -> None:
+    """Take a range away that no VM has an address of."""
+    answer = inn.call("network.delete_range", network=name_or_id, ar_id=ar_id, force=force or None)
+    inn.show(answer, lambda: _ranges_text(answer))
+
+
+@verb("free", "inn network range free mine 0", of=ranges)
+@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@click.argument("ar_id", metavar="RANGE", type=int)
+def free_range(inn: Invocation, name_or_id: str, ar_id: int) -> None:
+    """Give a range of a reservation back."""
+    answer = inn.call("network.free_range", network=name_or_id, ar_id=ar_id)
+    inn.show(answer, lambda: _ranges_text(answer))
