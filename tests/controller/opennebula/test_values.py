@@ -24,10 +24,12 @@ from innkeeper_controller.opennebula.documents.vm import vm, vm_in_pool
 from innkeeper_controller.records import (
     AclRule,
     AddressLease,
+    AddressRange,
     Group,
     HistoryRecord,
     Host,
     HostState,
+    Network,
     Operation,
     OperationKind,
     Plan,
@@ -452,3 +454,24 @@ def test_a_number_has_no_exponent_and_no_needless_digits(value, shown):
 )
 def test_an_attributes_name_becomes_one_that_elements_may_have(text, name):
     assert markup.name_of(text) == name
+
+
+def test_a_range_of_ipv6_has_its_first_and_last_addresses():
+    record = Network(
+        network_id=8,
+        name="six",
+        owner="ann",
+        ranges=(
+            AddressRange(size=3, type="IP6", mac="02:00:00:00:00:01", global_prefix="2001:db8::", ula_prefix="fd00::"),
+        ),
+    )
+
+    (addresses,) = read(network(site(), record)).AR_POOL.AR
+    assert values(addresses, "TYPE", "IP", "GLOBAL_PREFIX", "IP6_GLOBAL", "IP6_GLOBAL_END", "IP6_ULA_END") == {
+        "TYPE": "IP6",
+        "IP": None,
+        "GLOBAL_PREFIX": "2001:db8::",
+        "IP6_GLOBAL": "2001:db8::ff:fe00:1",
+        "IP6_GLOBAL_END": "2001:db8::ff:fe00:3",
+        "IP6_ULA_END": "fd00::ff:fe00:3",
+    }

@@ -63,23 +63,27 @@ def _of_range(record: Network, each: AddressRange) -> str:
     parent = optional("PARENT_NETWORK_AR_ID", None if each.parent_ar_id is None else str(each.parent_ar_id))
     return (
         f"<AR_ID>{each.ar_id}</AR_ID>{optional('GLOBAL_PREFIX', each.global_prefix)}{optional('IP', each.ip)}"
-        f"{element('MAC', _first_mac(each))}<NEXT_INDEX>0</NEXT_INDEX>{parent}<SIZE>{each.size}</SIZE>"
+        f"{element('MAC', addresses.address_at(each, 0)[0])}<NEXT_INDEX>0</NEXT_INDEX>{parent}<SIZE>{each.size}</SIZE>"
         f"{element('TYPE', each.type)}{optional('ULA_PREFIX', each.ula_prefix)}{element('VN_MAD', record.vn_mad)}"
     )
 
 
 def _range(record: Network, each: AddressRange, taken: Iterable[AddressLease]) -> str:
     leases = sorted(taken, key=lambda lease: lease.offset)
-    last_ip = addresses.format_ip(addresses.parse_ip(each.ip) + each.size - 1) if each.ip else ""
-    last_mac = addresses.format_mac(addresses.parse_mac(_first_mac(each)) + each.size - 1)
+    first_mac, _ = addresses.address_at(each, 0)
+    last_mac, last_ip = addresses.address_at(each, each.size - 1)
     return (
         f"<AR>{_of_range(record, each)}{element('MAC_END', last_mac)}{optional('IP_END', last_ip)}"
+        f"{_ip6('IP6_ULA', each.ula_prefix, first_mac, last_mac)}"
+        f"{_ip6('IP6_GLOBAL', each.global_prefix, first_mac, last_mac)}"
         f"<USED_LEASES>{len(leases)}</USED_LEASES><LEASES>{''.join(_lease(lease) for lease in leases)}</LEASES></AR>"
     )
 
 
-def _first_mac(each: AddressRange) -> str:
-    return each.mac or addresses.mac_of(each.ip)
+def _ip6(name: str, prefix: str, first_mac: str, last_mac: str) -> str:
+    """Return the first and the last address of a range under an IPv6 prefix, or nothing where it has none."""
+    first, last = addresses.ip6_of(prefix, first_mac), addresses.ip6_of(prefix, last_mac)
+    return optional(name, first) + optional(f"{name}_END", last)
 
 
 def _lease(lease: AddressLease) -> str:
