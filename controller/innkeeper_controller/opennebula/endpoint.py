@@ -34,6 +34,9 @@ _TOO_LARGE: Final = 413
 _ENCODINGS: Final = frozenset({b"gzip", b"x-gzip"})
 
 
+_XML: Final = (b"content-type", b"text/xml; charset=utf-8")
+
+
 class TooLargeError(Exception):
     """The body is longer than it may be; what is left of it is not read."""
 
@@ -64,7 +67,9 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         if scope["method"] != "POST":
-            await _send(send, _NOT_ALLOWED, b"XML-RPC is asked by POST.\n", (b"allow", b"POST"), kind=b"text/plain")
+            await _send(
+                send, _NOT_ALLOWED, wire.fault(MALFORMED, "XML-RPC is asked by POST."), more=((b"allow", b"POST"),)
+            )
             return
         began_s = self._clock()
         try:
@@ -74,13 +79,13 @@ class Endpoint:
         except TooLargeError:
             answer = wire.fault(MALFORMED, f"A call may have {self._max_bytes} bytes.")
             # What is still on its way would only be thrown away.
-            await _send(send, _TOO_LARGE, answer, (b"connection", b"close"))
+            await _send(send, _TOO_LARGE, answer, more=((b"connection", b"close"),))
             return
         except FaultError as fault:
             await _send(send, _OK, wire.fault(fault.code, str(fault)))
             return
         name, answer, status = await self._answered(body, old=scope["raw_path"] in _OLD)
-        await _send(send, _OK, answer)
+        await _send(send, _OK, *answer)
         self._traffic.count(name, status, self._clock() - began_s)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | bytearray:
@@ -104,26 +109,26 @@ class Endpoint:
             raise FaultError(MALFORMED, "Of encodings, gzip alone is understood.")
         return body
 
-    async def _answered(self, body: bytes | bytearray, *, old: bool) -> tuple[str, bytes, int]:
+    async def _answered(self, body: bytes | bytearray, *, old: bool) -> tuple[str, list[bytes], int]:
         """Return the method's name, the answer, and a status for those who count."""
         name = ""
         try:
             name, given = wire.read_call(body)
             if name in _OPEN:
-                return name, _OPEN[name](given), _OK
+                return name, [_OPEN[name](given)], _OK
             method = METHODS.get(name)
             if method is None or (old and name not in METHODS_OF_1_4):
                 name = ""
                 raise FaultError(UNKNOWN_METHOD, "Method not defined.")
             return name, await self._carried_out(method, given, old=old), _OK
         except FaultError as fault:
-            return name or "unknown", wire.fault(fault.code, str(fault)), _BAD
+            return name or "unknown", [wire.fault(fault.code, str(fault))], _BAD
         except Exception:  # noqa: BLE001 - whatever it was, the client is told, and the log has all of it
             # One call that we cannot answer must not become a broken connection without a word.
             _log.exception("xmlrpc.broke", method=name)
-            return name or "unknown", wire.fault(INTERNAL, "The controller has a fault; its log tells more."), _BROKEN
+            return name or "unknown", [wire.fault(INTERNAL, "The controller has a fault; its log tells more.")], _BROKEN
 
-    async def _carried_out(self, method: Method, given: tuple[Any, ...], *, old: bool) -> bytes:
+    async def _carried_out(self, method: Method, given: tuple[Any, ...], *, old: bool) -> list[bytes]:
         values: dict[str, Any] = {}
         try:
             session = given[0] if given else None
@@ -135,8 +140,8 @@ class Endpoint:
             about = f"{method.about} [{number}]" if method.about and number >= 0 else ""
             message = sentence_of(refusal, method.name, about)
             if old:
-                return wire.short_failure(message)
-            return wire.failure(message, code_of(refusal, makes_new=method.makes_new), number)
+                return [wire.short_failure(message)]
+            return [wire.failure(message, code_of(refusal, makes_new=method.makes_new), number)]
         return wire.short_success(value) if old else wire.success(value)
 
 
@@ -194,9 +199,9 @@ _OPEN: Final[dict[str, Callable[[tuple[Any, ...]], bytes]]] = {
 }
 
 
-async def _send(
-    send: Send, status: int, body: bytes, *more: tuple[bytes, bytes], kind: bytes = b"text/xml; charset=utf-8"
-) -> None:
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _send(send: Send, status: int, *pieces: bytes, more: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    length = b"%d" % sum(map(len, pieces))
+    await send({"type": "http.response.start", "status": status, "headers": [_XML, (b"content-length", length), *more]})
+    for piece in pieces[:-1]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": pieces[-1]})

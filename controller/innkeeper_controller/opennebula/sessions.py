@@ -1,7 +1,7 @@
 """``user:password`` or ``user:token`` of a call to a user; keeps no secret, and decides no right.
 
-A session that was verified is known again by its HMAC, under a key that this process made, for as long as the very same
-record of the user is there: whatever changes about the user ends it. So a password costs its scrypt once, not each call.
+A session that was verified is known again by its HMAC, under a key that this process made, for as long as the very
+same record of the user is there: whatever changes about the user ends it. So a password costs its scrypt once.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from innkeeper_controller import passwords
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.refusals import NOT_AUTHENTICATED
 from innkeeper_controller.records import LoginToken, Moment, User
@@ -50,8 +51,8 @@ class Sessions:
         *,
         clock: Callable[[], Moment],
         entropy: Callable[[int], bytes],
-        matches: Callable[[str, str], bool] = lambda _password, _hash: False,
-        decoy: str = "",
+        matches: Callable[[str, str], bool] = passwords.matches,
+        decoy: str = passwords.DECOY,
     ) -> None:
         """Know nobody yet.
 
@@ -159,7 +160,9 @@ class Sessions:
         return tuple(each or self._decoy for each in (found if old else found[:1]))
 
     def _any_matches(self, secret: str, hashes: tuple[str, ...]) -> bool:
-        return any([self._matches(secret, each) for each in hashes])  # a list: none is skipped
+        # All are compared, so that it takes as long; whatever fits the decoy is nobody's password.
+        fitting = [each for each in hashes if self._matches(secret, each)]
+        return any(each != self._decoy for each in fitting)
 
     def _remember(self, digest: bytes, user: User) -> None:
         self._known[digest] = _Known(user, self._clock())

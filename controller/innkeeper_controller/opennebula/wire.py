@@ -144,31 +144,34 @@ def _has_forbidden(text: str) -> bool:
     return not text.isprintable() and any(ord(each) in _FORBIDDEN for each in set(text))
 
 
-def success(value: int | str | bytes) -> bytes:
-    """Return the answer of a call that went well; bytes are text that is escaped already."""
+def success(value: int | str | bytes | list[bytes]) -> list[bytes]:
+    """Return the answer of a call that went well, in pieces; bytes are text that is escaped already."""
     if isinstance(value, int):
         tag = b"i4" if -_INT_MAX <= value <= _INT_MAX else b"i8"
-        return b"%b<%b>%d</%b>%b" % (_TRUE, tag, value, tag, _NO_ERROR)
+        return [b"%b<%b>%d</%b>%b" % (_TRUE, tag, value, tag, _NO_ERROR)]
+    return _around(value, _NO_ERROR)
+
+
+def _around(value: str | bytes | list[bytes], end: bytes) -> list[bytes]:
+    """Return a text between the beginning and the end of an answer; large ones are not copied."""
+    if isinstance(value, list):
+        return [_TRUE + b"<string>", *value, b"</string>" + end]
     text = value if isinstance(value, bytes) else escaped(value)
-    return b"".join((_TRUE, b"<string>", text, b"</string>", _NO_ERROR))
+    return [b"".join((_TRUE, b"<string>", text, b"</string>", end))]
 
 
 def failure(message: str, code: int, object_id: int = -1) -> bytes:
     """Return the answer of a call that was refused."""
-    return b"%b<string>%b</string></value><value><i4>%d</i4></value><value><i4>%d</i4></value><value><i4>-1</i4></value>%b" % (
-        _FALSE,
-        escaped(message),
-        code,
-        max(-1, min(object_id, _INT_MAX)),
-        _END,
-    )
+    numbers = (code, max(-1, min(object_id, _INT_MAX)), -1)
+    values = b"".join([b"<value><i4>%d</i4></value>" % number for number in numbers])
+    return b"".join((_FALSE, b"<string>", escaped(message), b"</string></value>", values, _END))
 
 
-def short_success(value: int | str | bytes) -> bytes:
-    """Return the answer as 1.4 has it, of two elements."""
+def short_success(value: int | str | bytes | list[bytes]) -> list[bytes]:
+    """Return the answer as 1.4 has it, of two elements, in pieces."""
     if isinstance(value, int):
-        return b"%b<i4>%d</i4></value>%b" % (_TRUE, value, _END)
-    return b"".join((_TRUE, b"<string>", value if isinstance(value, bytes) else escaped(value), b"</string></value>", _END))
+        return [b"%b<i4>%d</i4></value>%b" % (_TRUE, value, _END)]
+    return _around(value, b"</value>" + _END)
 
 
 def short_failure(message: str) -> bytes:

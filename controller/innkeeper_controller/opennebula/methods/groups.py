@@ -14,7 +14,7 @@ def _admin(name: str, request: str) -> Method:
     return simple(name, "group", request, integer("user id"), lambda user: {"user": str(user)}, ABOUT)
 
 
-def _number(call: Call, answer: Any) -> int:  # noqa: ANN401 - the table knows the type
+def _number(_call: Call, answer: Any) -> int:  # noqa: ANN401 - the table knows the type
     return int(answer.group_id)
 
 

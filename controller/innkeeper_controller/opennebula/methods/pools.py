@@ -10,7 +10,7 @@ from innkeeper_controller.opennebula.arguments import Argument, integer, text, t
 from innkeeper_controller.opennebula.documents import monitoring
 from innkeeper_controller.opennebula.documents import vm as vm_documents
 from innkeeper_controller.opennebula.fragments import escaped_document
-from innkeeper_controller.opennebula.methods.reads import look
+from innkeeper_controller.opennebula.methods.reads import Drawn, look
 from innkeeper_controller.opennebula.methods.table import Answer, Call, Method
 from innkeeper_controller.opennebula.pools import ALL, POOLS, Pool, Range, check_flag, chosen, sees_everything
 from innkeeper_controller.records import VmRecord
@@ -64,14 +64,14 @@ def _check_search(call: Call) -> None:
     check_flag(call["filter flag"])
 
 
-def _live_vms(call: Call, turn: Turn, *, extended: bool) -> bytes:
+def _live_vms(call: Call, turn: Turn, *, extended: bool) -> bytes | list[bytes]:
     cluster = turn.cluster
     documents = call.desk.fragments.vms if extended else call.desk.fragments.vms_in_pool
     flag, wanted, state = call["filter flag"], _range(call), call["state"]
     numbers: list[int]
     if sees_everything(turn, flag) and state == NOT_DONE:
         if wanted.is_everything and not call.old:
-            return _within("VM_POOL", documents.everything())
+            return _within("VM_POOL", *documents.everything())
         numbers = sorted(cluster.vms, reverse=call.desk.newest_first)
     else:
         records = chosen(turn, cluster.vms.values(), flag)
@@ -89,11 +89,11 @@ def _is_in(cluster: Cluster, vm: VmRecord, state: int) -> bool:
     return state < 0 or vm_documents.numbers_of(cluster, vm).state == state
 
 
-def _within(root: str, inside: bytes) -> bytes:
-    return b"".join((b"&lt;", root.encode(), b"&gt;", inside, b"&lt;/", root.encode(), b"&gt;"))
+def _within(root: str, *inside: bytes) -> list[bytes]:
+    return [b"&lt;%b>" % root.encode(), *inside, b"&lt;/%b>" % root.encode()]
 
 
-async def _with_past(call: Call, *, extended: bool) -> bytes:
+async def _with_past(call: Call, *, extended: bool) -> Answer:
     """Return DONE VMs, with the others where any state is wanted."""
     wanted = _range(call)
     is_paged = wanted.end < -1
@@ -118,7 +118,7 @@ async def _infoset(call: Call) -> Answer:
     if len(words) > _MAX_SET or not all(word.strip().isdecimal() for word in words):
         raise RefusalError("bad_request", f"ids has to be up to {_MAX_SET} numbers with commas between them.")
 
-    def draw(call: Call, turn: Turn) -> bytes:
+    def draw(call: Call, turn: Turn) -> list[bytes]:
         records = (turn.cluster.vms.get(int(word)) for word in words)  # type: ignore[call-overload]  # a VM's number
         visible = access.visible(turn, [each for each in records if each is not None])
         documents = call.desk.fragments.vms if call["extended"] else call.desk.fragments.vms_in_pool
@@ -132,13 +132,13 @@ async def _hosts(call: Call) -> Answer:
     if not call.old:
         await documents.warm()
 
-    def draw(call: Call, turn: Turn) -> str | bytes:
+    def draw(call: Call, turn: Turn) -> Drawn:
         hosts = turn.cluster.hosts
         if call.old:
             visible = access.visible(turn, hosts.values())
             return f"<HOST_POOL>{''.join(legacy.host(turn.cluster, each) for each in visible)}</HOST_POOL>"
         if sees_everything(turn, ALL):
-            return _within("HOST_POOL", documents.everything())
+            return _within("HOST_POOL", *documents.everything())
         numbers = sorted(
             (each.host_id for each in access.visible(turn, hosts.values())), reverse=call.desk.newest_first
         )

@@ -15,19 +15,20 @@ from innkeeper_controller.opennebula.methods.terms import DECRYPT, named, oid
 from innkeeper_controller.requests import find
 from innkeeper_controller.turn import RefusalError, Turn
 
-Draw = Callable[[Call, Turn], str | bytes]
+Drawn = str | bytes | list[bytes]
+Draw = Callable[[Call, Turn], Drawn]
 
 
-async def look(call: Call, request: str, params: dict[str, object], draw: Draw) -> bytes:
+async def look(call: Call, request: str, params: dict[str, object], draw: Draw) -> bytes | list[bytes]:
     """Return what ``draw`` makes once the request was let in, as text of XML-RPC.
 
     Raises:
         RefusalError: as the request is refused.
     """
 
-    def make(turn: Turn) -> bytes:
+    def make(turn: Turn) -> bytes | list[bytes]:
         drawn = draw(call, turn)
-        return drawn if isinstance(drawn, bytes) else escaped_document(drawn)
+        return escaped_document(drawn) if isinstance(drawn, str) else drawn
 
     return await call.desk.controller.look(request, typed(request, params), make, user=call.user)
 

@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from innkeeper_controller.opennebula.arguments import Argument, integer
+from innkeeper_controller.opennebula.arguments import Argument, integer, text
 from innkeeper_controller.opennebula.documents import constants
 from innkeeper_controller.opennebula.documents.quotas import default_group_quotas, default_user_quotas
 from innkeeper_controller.opennebula.methods.reads import look
 from innkeeper_controller.opennebula.methods.table import Call, Method, change, constant
 from innkeeper_controller.opennebula.methods.terms import DECRYPT, oid
-from innkeeper_controller.opennebula.arguments import text
 from innkeeper_controller.turn import RefusalError
 
 #: What we tell clients that look for abilities by version.

@@ -20,8 +20,8 @@ from innkeeper_plugins.vocabulary import Value
 if TYPE_CHECKING:
     from innkeeper_controller.opennebula.desk import Desk
 
-#: A number, a text, or text that is escaped already.
-Answer = int | str | bytes
+#: A number, a text, or text that is escaped already, in one piece or several.
+Answer = int | str | bytes | list[bytes]
 
 
 @dataclass(frozen=True, slots=True)

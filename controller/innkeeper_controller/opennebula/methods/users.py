@@ -63,7 +63,7 @@ METHODS: Final = (
         makes_new=True,
     ),
     _about_user("one.user.delete", "user.delete"),
-    _about_user("one.user.passwd", "user.password", text("password"), password="password"),
+    _about_user("one.user.passwd", "user.password", text("password"), password="password"),  # noqa: S106 - a name
     _about_user("one.user.enable", "user.enable", truth("enable"), enabled="enable"),
     change(
         "one.user.update",
@@ -73,7 +73,12 @@ METHODS: Final = (
         about=ABOUT,
     ),
     _about_user(
-        "one.user.chauth", "user.auth", text("driver"), text("password", ""), driver="driver", password="password"
+        "one.user.chauth",
+        "user.auth",
+        text("driver"),
+        text("password", ""),
+        driver="driver",
+        password="password",  # noqa: S106 - a name
     ),
     _about_user("one.user.quota", "user.limits", text("template"), template="template"),
     _with_group("one.user.chgrp", "user.group"),
