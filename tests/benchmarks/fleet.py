@@ -58,8 +58,8 @@ class Fleet:
 
     def simulate_storage(self) -> None:
         """Let the default datastore be one of pretended disks."""
-        self.client.call("datastore.delete", datastore="default")
-        self.client.call("datastore.add", name="default", driver="simulated")
+        for datastore in ("default", "system", "files"):
+            self.client.call("datastore.set_driver", datastore=datastore, driver="simulated")
 
     def add_hosts(self, count: int, *, processes: int = 1) -> None:
         """Add pretended hosts and wait until all of them are on."""

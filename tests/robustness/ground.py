@@ -267,8 +267,8 @@ class Ground:
     def build(self, *names: str, image: bytes = IMAGE) -> None:
         """Start everything, with an image and a network that the template names."""
         client = self.controller.up()
-        client.call("datastore.delete", datastore="default")
-        client.call("datastore.add", name="default", driver="simulated")
+        for datastore in ("default", "system", "files"):
+            client.call("datastore.set_driver", datastore=datastore, driver="simulated")
         client.call("network.add", template=NETWORK.format(name="lan", first="10.0.0.1", size=4096))
         for name in names:
             self.add_host(name).start()

@@ -36,6 +36,13 @@ class AddDatastore(Value):
     cluster: str = ""
 
 
+class DriveDatastore(Value):
+    """A datastore and the transfer driver that is to look after it."""
+
+    datastore: str
+    driver: str
+
+
 class NamedDatastore(Value):
     """One datastore, by number or name."""
 
@@ -148,9 +155,17 @@ def enable(turn: Turn, params: EnableDatastore) -> DatastoreView:
     return view(turn, datastore)
 
 
-def delete(turn: Turn, params: NamedDatastore) -> Nothing:
-    """Forget an empty datastore."""
+def set_driver(turn: Turn, params: DriveDatastore) -> DatastoreView:
+    """Let another transfer driver look after an empty datastore."""
     datastore = find.datastore(turn.cluster, params.datastore)
+    _check_empty(turn, datastore)
+    datastore = _replace(datastore, driver=params.driver)
+    turn.put(datastore)
+    turn.event("datastore.driver_set", f"datastore:{datastore.name}", driver=params.driver)
+    return view(turn, datastore)
+
+
+def _check_empty(turn: Turn, datastore: Datastore) -> None:
     images = [image.name for image in turn.cluster.images.values() if image.datastore == datastore.name]
     vms = [
         vm.vm_id
@@ -161,6 +176,12 @@ def delete(turn: Turn, params: NamedDatastore) -> Nothing:
         raise RefusalError(
             "in_use", f"Datastore {datastore.name} has {len(images)} images and {len(vms)} VMs; delete them first."
         )
+
+
+def delete(turn: Turn, params: NamedDatastore) -> Nothing:
+    """Forget an empty datastore."""
+    datastore = find.datastore(turn.cluster, params.datastore)
+    _check_empty(turn, datastore)
     inside = [each.name for each in turn.cluster.datastores.values() if each.kept_in == datastore.name]
     if inside:
         shown = ", ".join(inside[:8])
@@ -213,6 +234,17 @@ REQUESTS = (
         summary="Let a datastore take new images, or no more.",
         handler=enable,
         needs=Need(Right.MANAGE, "datastore"),
+    ),
+    Request(
+        name="datastore.set_driver",
+        method="POST",
+        path="/v1/datastores/{datastore}/driver",
+        params=DriveDatastore,
+        answer=DatastoreView,
+        who=Who.USER,
+        summary="Let another transfer driver look after an empty datastore.",
+        handler=set_driver,
+        needs=Need(Right.ADMIN, "datastore"),
     ),
     Request(
         name="datastore.delete",
