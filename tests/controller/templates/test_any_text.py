@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, seed, settings
 from hypothesis import strategies as st
 
-from innkeeper_controller.templates.attributes import MAX_ATTRIBUTES, MAX_TEMPLATE_BYTES
+from innkeeper_controller.templates.attributes import MAX_ATTRIBUTES
 from innkeeper_controller.templates.errors import TemplateError, in_order
 from innkeeper_controller.templates.image import image_template
 from innkeeper_controller.templates.network import network_template
@@ -21,8 +21,8 @@ MAX_SENTENCE = 2000
 TOKENS = st.sampled_from(
     ["MEMORY", "DISK", "NIC", "CONTEXT", "RAW", "SCHED_ACTION", "TOPOLOGY", "A", "a:", "=", "[", "]", "{", "}", ",",
      '"', "'", "\\", '\\"', "#", "\n", "\r", "\t", " ", "  ", "1", "-1", "+", "é", "\x00", "\x85", "\u2028", "\ud800",
-     "\uffff", "<", ">", "</", "/>", "<T>", "</T>", "<A>", "</A>", "<![CDATA[", "]]>", "&", "&lt;", "&#x0;", "<!DOCTYPE x", "<?x",
-     "-", "?", ":", "*", "!", "|", "%YAML 1.3", "%TAG", "---", "...", "@", "`", "\\U", "\\x", "~", "$NIC[IP]", "$FILE["]
+     "\uffff", "<", ">", "</", "/>", "<T>", "</T>", "<A>", "</A>", "<![CDATA[", "]]>", "&", "&lt;", "&#x0;",
+     "<!DOCTYPE x", "<?x", "-", "?", ":", "*", "!", "|", "%YAML 1.3", "%TAG", "---", "...", "@", "`", "\\U", "\\x", "~", "$NIC[IP]", "$FILE["]
 )  # fmt: skip
 TEXTS = st.one_of(st.lists(TOKENS, max_size=25).map("".join), st.text(max_size=60))
 
@@ -69,13 +69,13 @@ def test_any_bytes_are_answered(raw, syntax):
     answered(raw.decode("latin-1"), syntax)
 
 
-HALF = MAX_TEMPLATE_BYTES // 2
+LENGTH = 1 << 17
 LONG = [
-    "A = [ B = 1\n" * (HALF // 12), 'A="\\' * (HALF // 4), "A = b = " * (HALF // 8), "A = [ " + "B = 1 " * (HALF // 6),
-    'A = "\nB = 1\n' * (HALF // 12), "[" * HALF, "A-" * (HALF // 2), "A = 1 " * (HALF // 6), "#" * HALF, "\n" * HALF,
-    "<T " * (HALF // 3), "<a>" * (HALF // 3), "<T><A>" + "&amp;" * (HALF // 5), "<T>" + "<!-- -->" * (HALF // 8),
-    "<T><A>" + "<![CDATA[x]]> " * (HALF // 14), "<T><A>x" * (HALF // 7), "a: " + "x " * (HALF // 2), "- " * HALF,
-    "a: 1\n" * (HALF // 12), "!" * (HALF // 8), "a: [" * (HALF // 10), "\x00" * HALF, "\ud800" * (HALF // 3),
+    "A = [ B = 1\n" * (LENGTH // 12), 'A="\\' * (LENGTH // 4), "A = b = " * (LENGTH // 8), "A = [ " + "B = 1 " * (LENGTH // 6),
+    'A = "\nB = 1\n' * (LENGTH // 12), "[" * LENGTH, "A-" * (LENGTH // 2), "A = 1 " * (LENGTH // 6), "#" * LENGTH, "\n" * LENGTH,
+    "<T " * (LENGTH // 3), "<a>" * (LENGTH // 3), "<T><A>" + "&amp;" * (LENGTH // 5), "<T>" + "<!-- -->" * (LENGTH // 8),
+    "<T><A>" + "<![CDATA[x]]> " * (LENGTH // 14), "<T><A>x" * (LENGTH // 7), "a: " + "x " * (LENGTH // 2), "- " * LENGTH,
+    "a: 1\n" * (LENGTH // 12), "!" * (LENGTH // 8), "a: [" * (LENGTH // 10), "\x00" * LENGTH, "\ud800" * (LENGTH // 3),
 ]  # fmt: skip
 
 

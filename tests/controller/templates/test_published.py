@@ -28,7 +28,9 @@ REWRITE = bool(os.environ.get("INNKEEPER_REWRITE"))
 
 
 def vm_examples():
-    return sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".one", ".yaml"} and path.name not in NETWORKS)
+    return sorted(
+        path for path in EXAMPLES.iterdir() if path.suffix in {".one", ".yaml", ".xml"} and path.name not in NETWORKS
+    )
 
 
 def test_the_published_schema_is_the_one_of_the_vocabulary():
@@ -63,10 +65,13 @@ def test_every_example_of_a_network_is_right(name):
 
 
 @pytest.mark.parametrize("path", [path for path in vm_examples() if path.suffix == ".yaml"], ids=lambda path: path.name)
-def test_the_schema_accepts_the_examples_in_yaml_and_they_mean_the_same_as_in_text(path):
-    text = path.read_text()
-    VALIDATOR.validate(YAML(typ="safe", pure=True).load(text))
-    yaml, plain = read_vm_template(text), read_vm_template(path.with_suffix(".one").read_text())
+def test_the_schema_accepts_the_examples_in_yaml(path):
+    VALIDATOR.validate(YAML(typ="safe", pure=True).load(path.read_text()))
+
+
+@pytest.mark.parametrize("path", [path for path in vm_examples() if path.suffix != ".one"], ids=lambda path: path.name)
+def test_the_examples_in_yaml_and_xml_mean_the_same_as_in_text(path):
+    other, plain = read_vm_template(path.read_text()), read_vm_template(path.with_suffix(".one").read_text())
 
     def content(template):
         return {
@@ -75,7 +80,7 @@ def test_the_schema_accepts_the_examples_in_yaml_and_they_mean_the_same_as_in_te
             if name not in {"nics", "remarks"} and (value := getattr(template, name)) is not None
         }
 
-    assert content(yaml) == content(plain)
+    assert content(other) == content(plain)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_an_empty_template_says_what_a_vm_needs():
         ("FEATURES = [ ACPI = perhaps ]", "ACPI has to be yes or no, not 'perhaps'."),
         ("GRAPHICS = [ PORT = 80 ]", "PORT has to be 1024 to 65535, not 80."),
         ("NAME = a/b", "NAME has to be up to 128 characters without a slash or line end, not 'a/b'."),
-        ('CONTEXT = [ A = "$NIC[IPP]" ]', "$NIC has no IPP; it has IP, MAC, NETWORK,"),
+        ('CONTEXT = [ A = "$NIC[IPP]" ]', "$NIC has no IPP; it has IP, IP6, IP6_GLOBAL, IP6_ULA, MAC, NETWORK,"),
         ('REQUIREMENTS = "FREE_CPU >"', "REQUIREMENTS: The expression ends where a value should come."),
         ('SCHED_REQUIREMENTS = "FREE_CPUS > 1"', "SCHED_REQUIREMENTS: No host attribute is called FREE_CPUS."),
         ('RANK = "FREE_CPU > 1"', "RANK: A rank is a number"),
