@@ -6,11 +6,11 @@ It mends nothing and never destroys; each finding names what disagrees with what
 from collections.abc import Callable, Iterator
 
 from innkeeper_controller import addresses
-from innkeeper_controller.cluster import UNFINISHED, Cluster
+from innkeeper_controller.cluster import UNFINISHED, Cluster, images_of
 from innkeeper_controller.lifecycle import AT_REST
 from innkeeper_controller.records import AddressRange, Image, VmRecord
 from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
-from innkeeper_plugins.vocabulary import Capacity, HostId, Value, VmState
+from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Value, VmId, VmState
 
 
 class Finding(Value):
@@ -166,6 +166,21 @@ def _waiting(cluster: Cluster) -> Iterator[tuple[str, str]]:
         yield f"vm:{vm_id}", "the queue and its state disagree"
 
 
+def _image_users(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    users: dict[ImageId, set[VmId]] = {}
+    for vm in cluster.vms.values():
+        for image_id in images_of(vm):
+            users.setdefault(image_id, set()).add(vm.vm_id)
+    for image_id in {*users, *cluster.vms_of_image}:
+        counted, told = users.get(image_id, set()), cluster.vms_of_image.get(image_id, set())
+        if counted != told:
+            yield f"image:{image_id}", f"VMs {sorted(counted)} have it, but {sorted(told)} are on the books"
+        if image_id not in cluster.images:
+            yield f"image:{image_id}", f"it is gone, but VMs {sorted(counted)} are made of it"
+        elif cluster.images[image_id].persistent and len(counted) > 1:
+            yield f"image:{image_id}", f"it is persistent, but VMs {sorted(counted)} have it"
+
+
 #: ``{stable name: check}``; a check goes over (subject, what disagrees).
 CHECKS: dict[str, Callable[[Cluster], Iterator[tuple[str, str]]]] = {
     "capacity-books": _capacity,
@@ -178,4 +193,5 @@ CHECKS: dict[str, Callable[[Cluster], Iterator[tuple[str, str]]]] = {
     "operations": _operations,
     "places": _places,
     "queue": _waiting,
+    "image-users": _image_users,
 }

@@ -19,7 +19,7 @@ from tests.controller.builders import (
 
 from innkeeper_controller import verify
 from innkeeper_controller.records import AddressRange, Datastore, OperationStatus
-from innkeeper_plugins.vocabulary import Capacity, HostId, OperationId, VmId, VmState
+from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, OperationId, VmId, VmState
 
 replace = msgspec.structs.replace
 
@@ -244,6 +244,20 @@ def test_a_queue_that_does_not_know_who_waits():
     assert vm.state is VmState.PENDING
 
 
+def test_images_of_vms_that_the_books_do_not_know():
+    reactor = a_site()
+    submit(reactor, count=2)
+    reactor.cluster.vms_of_image[ImageId(0)] = {VmId(0)}
+    change(reactor, reactor.cluster.images[0], persistent=True)
+
+    assert found(reactor) == [
+        ("image-users", "image:0", "VMs [0, 1] have it, but [0] are on the books"),
+        ("image-users", "image:0", "it is persistent, but VMs [0, 1] have it"),
+    ]
+    del reactor.cluster.images[0]
+    assert found(reactor)[1] == ("image-users", "image:0", "it is gone, but VMs [0, 1] are made of it")
+
+
 def test_every_check_has_found_something_here():
     assert set(verify.CHECKS) == {
         "capacity-books",
@@ -256,4 +270,5 @@ def test_every_check_has_found_something_here():
         "operations",
         "places",
         "queue",
+        "image-users",
     }
