@@ -39,6 +39,7 @@ def make_vm(**changes):
 
 class TestSimulatedInMemory(HypervisorContract):
     greeting = b"simulated guest contract ip=10.0.0.7 boots=1 ready"
+    opens_disks = False
     outlives_agent = False
 
     def make_driver(self):

@@ -37,10 +37,22 @@ from innkeeper_hostagent.entries import (
 from innkeeper_hostagent.executor import Executor
 from innkeeper_hostagent.legs import EDGES, IllegalLegEventError, LegEvent, LegState, advance
 from innkeeper_hostagent.protocol.messages import Disown, LegEnded, LegStatus, StepStarted
-from innkeeper_plugins.steps import Cancel, Delete, Postmigrate, Premigrate
-from innkeeper_plugins.vocabulary import OperationId, Outcome, VmId, VmState
+from innkeeper_plugins.steps import (
+    AttachDisk,
+    AttachNic,
+    Cancel,
+    Delete,
+    DetachDisk,
+    DetachNic,
+    Postmigrate,
+    Premigrate,
+    SaveImage,
+    undo_of,
+)
+from innkeeper_plugins.vocabulary import ImageId, Nic, OperationId, Outcome, VmId, VmState
 
 OP = OperationId("o1")
+PLUGGED = {"step_id": 0, "phase": VmState.RUNNING, "driver": "simulated"}
 
 
 @dataclass
@@ -253,6 +265,23 @@ def test_the_end_of_a_step_that_does_not_run_changes_nothing():
             order((Cancel(step_id=0, phase=BOOT, driver="xen"),), operation_id="o2", vm=a_vm(9)),
             "unknown_driver",
         ),
+        (
+            msgspec.structs.replace(
+                order(operation_id="o2", vm=a_vm(9)),
+                steps=(SaveImage(step_id=0, phase=VmState.POWEROFF, driver="agent", disk_id=0, image_id=ImageId(1)),),
+                subject="image:1",
+                vm=None,
+            ),
+            "malformed",
+        ),
+        (
+            order((AttachDisk(disk_id=5, **PLUGGED),), operation_id="o2", vm=a_vm(9)),
+            "malformed",
+        ),
+        (
+            order((DetachNic(nic_id=5, **PLUGGED),), operation_id="o2", vm=a_vm(9)),
+            "malformed",
+        ),
     ],
 )
 def test_what_cannot_be_taken_on_is_refused_with_a_reason_that_a_late_copy_gets_as_well(request_, reason):
@@ -304,6 +333,41 @@ def test_a_leg_that_waited_too_long_is_refused():
     host.ends(now_s=6.0)
 
     assert host.answers()[1] == ended(LegStatus.REFUSED, reason="expired", leg=1)
+
+
+@pytest.mark.parametrize("disks", [(a_disk(0), a_disk(1)), (a_disk(1),)])
+def test_a_disk_that_could_not_be_plugged_in_is_taken_out_and_deleted_and_all_else_of_the_vm_stays(disks):
+    host = Host()
+    attach = AttachDisk(disk_id=1, **(PLUGGED | {"step_id": 2}))
+    host.asks(order((clone(0, 1), context(1), attach), vm=a_vm(disks=disks)))
+    host.ends()
+    host.ends()
+    before = len(host.effects)
+
+    host.ends(BROKEN)
+    for _ in range(2):
+        host.ends()
+
+    assert [effect.step for effect in host.effects[before:] if isinstance(effect, RunStep)] == [
+        DetachDisk(disk_id=1, **(PLUGGED | {"step_id": 2})),
+        undo_of(clone(0, 1)),
+    ]
+
+
+def test_a_network_card_that_could_not_be_plugged_in_leaves_a_vm_without_disks_its_directory():
+    host = Host()
+    nic = Nic(nic_id=1, network="lan", mac="02:00:0a:00:00:07")
+    attach = AttachNic(nic_id=1, **(PLUGGED | {"step_id": 1}))
+    host.asks(order((context(0), attach), vm=a_vm(disks=(), nics=(nic,))))
+    host.ends()
+    before = len(host.effects)
+
+    host.ends(BROKEN)
+    host.ends()
+
+    assert [effect.step for effect in host.effects[before:] if isinstance(effect, RunStep)] == [
+        DetachNic(nic_id=1, **(PLUGGED | {"step_id": 1})),
+    ]
 
 
 def test_a_cancel_stops_the_step_and_takes_the_leg_back():

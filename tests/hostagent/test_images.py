@@ -4,12 +4,15 @@ import hashlib
 import os
 import threading
 
+import msgspec
 import pytest
 from tests.hostagent.equipment_of_tests import Peers, an_act, equipped
+from tests.hostagent.orders_of_tests import a_disk, a_vm
 
+from innkeeper_hostagent.place import AgentPlace
 from innkeeper_plugins import images as inspection
 from innkeeper_plugins.errors import DriverError
-from innkeeper_plugins.steps import DropImage, Fetch, ImportImage
+from innkeeper_plugins.steps import DropImage, Fetch, ImportImage, SaveImage
 from innkeeper_plugins.vocabulary import Digest, DiskFormat, Holder, ImageId, ImageRef, VmState
 
 HOLDERS = (Holder(endpoint="tcp://10.0.0.1:2635", public_key="k" * 40),)
@@ -159,6 +162,89 @@ def test_an_import_that_runs_again_after_a_crash_finds_the_image_there(tmp_path,
 
     assert imported(equipment, path="tiny.raw") == imported(equipment, path="tiny.raw")
     assert left_over(tmp_path) == []
+
+
+def saved(equipment, disk, **values):
+    step = SaveImage(disk_id=disk.disk_id, image_id=ImageId(3), **(COMMON | values))
+    vm = a_vm(disks=(disk,))
+    act = an_act(step, vm=vm)
+    place = AgentPlace(equipment.datastores, equipment.caches, progress=act.progress)
+    equipment.drivers.transfer(disk.driver).mkimage(place, vm, disk)
+    return equipment.own.carry_out(act, place)
+
+
+@pytest.mark.parametrize("format_", DiskFormat)
+@pytest.mark.parametrize("datastore", ["", "common"])
+def test_a_disk_is_saved_as_an_image_that_is_at_home_in_its_datastore_from_then_on(tmp_path, format_, datastore):
+    changes = []
+    equipment = equipped(tmp_path, changes=changes, limit_bytes=0)
+    equipment.own.images.examine = inspection.inspect
+    disk = msgspec.structs.replace(a_disk(driver="simulated"), format=format_)
+
+    result = saved(equipment, disk, datastore=datastore)
+    again = saved(equipment, disk, datastore=datastore)
+
+    cache = equipment.caches.of(datastore or "default")
+    content = cache.path(result["sha256"]).read_bytes()
+    assert result == again
+    assert result["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (result["format"], result["size_bytes"]) == (format_, len(content))
+    assert format_ is DiskFormat.RAW or result["virtual_size_bytes"] == disk.size_bytes
+    assert changes == [((result["sha256"],), ())]
+    assert left_over(tmp_path) == []
+    assert cache.make_room(0) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "orders", "code"),
+    [
+        ({"snapshot_id": 4}, {}, "refused"),
+        ({"datastore": "nowhere"}, {}, "refused"),
+        ({}, {"fail": {"cpds": 1.0}, "fail_code": "no_space"}, "no_space"),
+        ({}, {"lie": {"cpds": 1.0}}, "bad_image"),
+    ],
+)
+def test_a_disk_that_cannot_be_saved_leaves_nothing(tmp_path, values, orders, code):
+    equipment = equipped(tmp_path, transfer=orders)
+
+    with pytest.raises(DriverError) as failed:
+        saved(equipment, a_disk(driver="simulated"), **values)
+
+    assert failed.value.code == code
+    assert (left_over(tmp_path), equipment.caches.digests()) == ([], ())
+
+
+def test_an_image_of_nothing_is_empty_sparse_and_of_the_size_that_was_asked_for(tmp_path):
+    equipment = equipped(tmp_path)
+    size_bytes = 5 * 1024 * 1024 + 512
+
+    result = imported(equipment, size_bytes=size_bytes)
+
+    path = equipment.caches.path(result["sha256"])
+    assert result == {
+        "sha256": hashlib.sha256(bytes(size_bytes)).hexdigest(),
+        "size_bytes": size_bytes,
+        "virtual_size_bytes": size_bytes,
+        "format": "raw",
+    }
+    assert (path.stat().st_size, path.stat().st_blocks) == (size_bytes, 0)
+
+
+def test_an_image_of_nothing_and_without_a_size_is_refused(tmp_path):
+    with pytest.raises(DriverError) as failed:
+        imported(equipped(tmp_path))
+
+    assert failed.value.code == "refused"
+
+
+def test_what_an_import_leaves_is_removed_and_what_another_one_has_is_not(tmp_path):
+    equipment = equipped(tmp_path)
+    other = equipment.caches.of("default").partial_path("import-31")
+    other.write_bytes(b"half of it")
+
+    imported(equipment, size_bytes=512)
+
+    assert left_over(tmp_path) == [other]
 
 
 def test_zeros_become_holes(tmp_path, source):

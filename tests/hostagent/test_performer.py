@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from tests.hostagent.equipment_of_tests import Peers, equipped
 from tests.hostagent.orders_of_tests import IMAGE, a_disk, a_vm, clone, context, deploy, fetch, order
 
+from innkeeper_hostagent import calls
 from innkeeper_hostagent.config import LimitsConfig
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.effects import CancelStep, RunStep
@@ -16,7 +17,7 @@ from innkeeper_hostagent.performer import Performer
 from innkeeper_plugins import steps
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.steps import VERBS, Family
-from innkeeper_plugins.vocabulary import Holder, ImageId, OperationId, Outcome, SealedFile, VmState
+from innkeeper_plugins.vocabulary import Holder, ImageId, Nic, OperationId, Outcome, SealedFile, VmState
 
 COMMON = {"step_id": 0, "phase": VmState.PROLOG, "driver": "simulated"}
 HOLDERS = (Holder(endpoint="tcp://10.0.0.1:2635", public_key="k" * 40),)
@@ -39,8 +40,30 @@ EVERY_STEP = {
     steps.Migrate: {"destination_uri": "sim:b", "shared_storage": True},
     steps.Reboot: {},
     steps.Reset: {},
+    steps.AttachDisk: {"disk_id": 0},
+    steps.DetachDisk: {"disk_id": 0},
+    steps.AttachNic: {"nic_id": 2},
+    steps.DetachNic: {"nic_id": 2},
+    steps.SnapshotCreate: {"snapshot_id": 3, "name": "before"},
+    steps.SnapshotRevert: {"snapshot_id": 3, "hypervisor_id": "inn-3"},
+    steps.SnapshotDelete: {"snapshot_id": 3, "hypervisor_id": "inn-3"},
+    steps.DiskSnapshotCreate: {"disk_id": 0, "snapshot_id": 3},
+    steps.DiskSnapshotRevert: {"disk_id": 0, "snapshot_id": 3},
+    steps.DiskSnapshotDelete: {"disk_id": 0, "snapshot_id": 3},
+    steps.ResizeDisk: {"disk_id": 0, "size_bytes": 1 << 30},
+    steps.GrowDisk: {"disk_id": 0, "size_bytes": 1 << 30},
+    steps.Resize: {"vcpus": 2, "memory_mib": 128},
 }
-VM = a_vm(disks=(a_disk(driver="simulated"),), driver="simulated")
+#: Steps whose values are named in the call; of all others they come by their places.
+NAMED = {steps.Shutdown, steps.Migrate}
+#: What a step finds out with the ``Recording`` driver, where it finds something out.
+FOUND = {
+    steps.Deploy: {"deploy_id": "sim-7"},
+    steps.Restore: {"deploy_id": "sim-7"},
+    steps.SnapshotCreate: {"hypervisor_id": "sim-7"},
+}
+NIC = Nic(nic_id=2, network="lan", mac="02:00:0a:00:00:07")
+VM = a_vm(disks=(a_disk(driver="simulated"),), driver="simulated", nics=(NIC,))
 
 
 class Host:
@@ -72,9 +95,9 @@ class Recording:
     """A driver that writes down how it is called."""
 
     name = "simulated"
-    capabilities = frozenset()
 
-    def __init__(self, *, raises=None, waits=None):
+    def __init__(self, *, raises=None, waits=None, capabilities=("hotplug", "snapshot", "resize")):
+        self.capabilities = frozenset(capabilities)
         self.calls = []
         self._raises = raises
         self._waits = waits
@@ -86,7 +109,7 @@ class Recording:
                 self._waits(place)
             if self._raises is not None:
                 raise self._raises
-            return "sim-7" if verb in {"deploy", "restore"} else None
+            return "sim-7" if verb in {"deploy", "restore", "snapshot_create"} else None
 
         return call
 
@@ -108,11 +131,22 @@ def test_a_step_calls_the_verb_of_its_name_with_what_the_step_says(tmp_path, kin
     outcome = host.outcome(kind(**(COMMON | EVERY_STEP[kind])))
 
     values = dict(EVERY_STEP[kind])
-    disk = (VM.disk(values.pop("disk_id")),) if "disk_id" in values else ()
-    disk = (None,) if kind is steps.Delete and not disk else disk
-    result = {"deploy_id": "sim-7"} if kind in {steps.Deploy, steps.Restore} else {}
-    assert driver.calls == [(VERBS[kind].name, disk, values)]
-    assert plain(outcome) == (True, "", result)
+    things = (VM.disk(values.pop("disk_id")),) if "disk_id" in values else ()
+    things += (VM.nic(values.pop("nic_id")),) if "nic_id" in values else ()
+    placed, named = (things, values) if kind in NAMED else ((*things, *values.values()), {})
+    assert driver.calls == [(VERBS[kind].name, placed, named)]
+    assert plain(outcome) == (True, "", FOUND.get(kind, {}))
+
+
+@pytest.mark.parametrize("kind", calls.ABILITIES)
+def test_a_driver_is_not_asked_for_what_it_does_not_declare(tmp_path, kind):
+    host = Host(tmp_path)
+    driver = with_driver(host, Recording(capabilities=()))
+
+    outcome = host.outcome(kind(**(COMMON | EVERY_STEP[kind])))
+
+    assert driver.calls == []
+    assert plain(outcome) == (False, "refused", {})
 
 
 def test_every_verb_that_a_driver_carries_out_is_among_the_steps_above():

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from innkeeper_plugins.conformance.changing_contract import ChangingContract
 from innkeeper_plugins.conformance.guests import (
     LOOK_INTERVAL_S,
     SEEN_TIMEOUT_S,
@@ -35,7 +36,7 @@ from innkeeper_plugins.protocols import (
 from innkeeper_plugins.vocabulary import Observation, PowerState, Vm
 
 
-class HypervisorContract:
+class HypervisorContract(ChangingContract):
     """Subclass as ``class TestMine(HypervisorContract)`` with ``make_driver`` and ``bootable_vm``."""
 
     #: What the guest prints once it can be used; empty for a guest that prints nothing.

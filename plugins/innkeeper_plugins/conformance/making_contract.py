@@ -6,7 +6,8 @@ It must not know any driver: see ``transfer_contract``.
 import msgspec
 import pytest
 
-from innkeeper_plugins.conformance.bench import CONTENT, DISK_BYTES, SCRIBBLE, Bench
+from innkeeper_plugins import images
+from innkeeper_plugins.conformance.bench import CONTENT, DISK_BYTES, IMAGE_BYTES, SCRIBBLE, Bench
 from innkeeper_plugins.conformance.guest_view import read_disk
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.protocols import TRANSFER_CAPABILITIES, DiskStat, context_path
@@ -164,6 +165,54 @@ class MakingContract:
         bench.driver.snapshot_revert(bench.place, bench.vm, bench.disk, 3)
 
         assert bench.begins_with(bench.disk, CONTENT)
+
+    def test_a_disk_that_has_grown_since_its_snapshot_keeps_its_size_when_it_goes_back(self, bench: Bench) -> None:
+        skip_without_snapshots(bench)
+        bench.driver.clone(bench.place, bench.vm, bench.disk)
+        bench.driver.snapshot_create(bench.place, bench.vm, bench.disk, 3)
+        bench.scribble(bench.disk)
+        larger = msgspec.structs.replace(bench.disk, size_bytes=2 * DISK_BYTES)
+        bench.driver.resize(bench.place, bench.vm, bench.disk, larger.size_bytes)
+        bench.driver.snapshot_revert(bench.place, bench.vm, larger, 3)
+
+        assert bench.size_of(larger) == 2 * DISK_BYTES
+        assert bench.begins_with(larger, CONTENT)
+
+    def test_a_disk_that_is_copied_out_needs_no_other_file_and_stays_as_it_was(self, bench: Bench) -> None:
+        bench.driver.clone(bench.place, bench.vm, bench.disk)
+        bench.scribble(bench.disk)
+        out = bench.place.root / "out"
+        bench.driver.cpds(bench.place, bench.vm, bench.disk, out, None)
+        bench.driver.cpds(bench.place, bench.vm, bench.disk, out, None)
+
+        assert bench.begins_with(bench.disk, SCRIBBLED_CONTENT)
+        if bench.makes_disks:
+            facts = images.inspect(out, bench.disk.format)
+            bench.place.image_path(bench.image.sha256).unlink()
+            assert (facts.format, facts.virtual_size_bytes) == (bench.disk.format, DISK_BYTES)
+            assert read_disk(out, facts.format)[:IMAGE_BYTES] == SCRIBBLED_CONTENT
+
+    def test_a_snapshot_is_copied_out_as_the_disk_was_then(self, bench: Bench) -> None:
+        skip_without_snapshots(bench)
+        bench.driver.clone(bench.place, bench.vm, bench.disk)
+        bench.driver.snapshot_create(bench.place, bench.vm, bench.disk, 3)
+        bench.scribble(bench.disk)
+        out = bench.place.root / "out"
+        bench.driver.cpds(bench.place, bench.vm, bench.disk, out, 3)
+        with pytest.raises(DriverError) as failed:
+            bench.driver.cpds(bench.place, bench.vm, bench.disk, bench.place.root / "none", 4)
+
+        assert (failed.value.code, (bench.place.root / "none").exists()) == ("refused", False)
+        assert out.exists()
+        if bench.makes_disks:
+            assert read_disk(out, bench.disk.format)[:IMAGE_BYTES] == CONTENT
+
+    def test_copying_out_a_disk_that_is_not_there_is_an_error_and_leaves_nothing(self, bench: Bench) -> None:
+        out = bench.place.root / "out"
+        with pytest.raises(DriverError):
+            bench.driver.cpds(bench.place, bench.vm, bench.disk, out, None)
+
+        assert not out.exists()
 
     def test_a_deleted_snapshot_is_gone_and_the_disk_stays_as_it_is(self, bench: Bench) -> None:
         skip_without_snapshots(bench)

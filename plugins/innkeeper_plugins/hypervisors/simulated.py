@@ -319,7 +319,9 @@ class SimulatedDriver:
         if guest is None or not guest.runs:
             raise _not_running(vm)
         changed = change(guest)
-        if changed != guest and self._misbehaviour.meet(verb, place.progress):
+        if changed == guest:
+            self._store.put(_replace(guest, generation=vm.generation))
+        elif self._misbehaviour.meet(verb, place.progress):
             self._put(_replace(changed, generation=vm.generation))
 
     def _unplug(self, verb: str, place: Place, vm: Vm, change: Callable[[Guest], Guest]) -> None:

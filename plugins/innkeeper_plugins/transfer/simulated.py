@@ -16,12 +16,11 @@ from innkeeper_plugins.transfer import arrival, removal
 from innkeeper_plugins.transfer.context_files import context_files
 from innkeeper_plugins.transfer.markers import FileMarkers, Marker, Markers, MemoryMarkers, write
 from innkeeper_plugins.transfer.misbehaviour import Misbehaviour, Orders
+from innkeeper_plugins.transfer.simulated_content import image_of
 from innkeeper_plugins.transfer.whole_file import partial_path, told_as_driver_errors
 from innkeeper_plugins.vocabulary import Disk, SealedFile, Vm
 
 NAME = "simulated"
-#: Length of the file that stands for a disk's content, bytes: no disk is shorter.
-CONTENT_BYTES = 512
 VERBS = (
     "clone",
     "ln",
@@ -135,14 +134,14 @@ class SimulatedDriver:
         self._markers.put(place, vm, disk, msgspec.structs.replace(marker, size_bytes=size_bytes))
 
     def cpds(self, place: Place, vm: Vm, disk: Disk, destination: Path, snapshot_id: int | None) -> None:
-        """Write a small file that stands for the disk's content."""
+        """Write an empty image of the disk's format and size that says whose it is."""
         marker = self._marker(place, vm, disk)
         if snapshot_id is not None and snapshot_id not in marker.snapshot_ids:
             raise DriverError(f"disk {disk.disk_id} of VM {vm.vm_id} has no snapshot {snapshot_id}", code="refused")
-        content = f"simulated disk.{disk.disk_id} of {vm.uuid}, snapshot {snapshot_id}, {marker.size_bytes} bytes"
+        text = f"simulated disk.{disk.disk_id} of {vm.uuid}, snapshot {snapshot_id}, {marker.size_bytes} bytes"
         if self._misbehaviour.meet("cpds", place.progress):
             with told_as_driver_errors(destination):
-                write(destination, content.ljust(CONTENT_BYTES).encode())
+                write(destination, image_of(disk.format, marker.size_bytes, text))
 
     def premigrate(self, place: Place, vm: Vm) -> None:
         """Mark this driver's disks as made."""

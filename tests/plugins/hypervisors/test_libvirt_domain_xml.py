@@ -89,11 +89,11 @@ MINIMAL = """\
     <video>
       <model type="none" />
     </video>
-    <controller type="usb" model="none" />
     <memballoon model="virtio" />
     <rng model="virtio">
       <backend model="random">/dev/urandom</backend>
     </rng>
+    <controller type="usb" model="none" />
   </devices>
 </domain>"""
 

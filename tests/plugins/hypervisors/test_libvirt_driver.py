@@ -146,7 +146,7 @@ def test_there_is_no_console_and_no_migration_where_none_is_declared(driver, pla
     vm = make_vm()
     driver.deploy(place, vm)
 
-    assert driver.capabilities == {"save", "events"}
+    assert driver.capabilities == {"save", "events", "snapshot"}
     assert driver.migration_uri() == ""
     assert failure_of(lambda: driver.console(place, vm)) == "refused"
     driver.cancel(place, vm)

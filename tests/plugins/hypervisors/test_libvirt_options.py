@@ -40,10 +40,10 @@ def test_a_hypervisor_that_is_not_known_is_an_error(uri):
 @pytest.mark.parametrize(
     ("uri", "abilities"),
     [
-        ("qemu:///system", {"console", "save", "events"}),
-        ("qemu+unix:///system?socket=/run/x", {"console", "save", "events"}),
-        ("qemu:///embed?root=/x", {"console", "save", "events"}),
-        ("test:///default", {"save", "events"}),
+        ("qemu:///system", {"console", "save", "events", "hotplug", "snapshot", "resize"}),
+        ("qemu+unix:///system?socket=/run/x", {"console", "save", "events", "hotplug", "snapshot", "resize"}),
+        ("qemu:///embed?root=/x", {"console", "save", "events", "hotplug", "snapshot", "resize"}),
+        ("test:///default", {"save", "events", "snapshot"}),
     ],
 )
 def test_abilities_follow_from_the_uri(uri, abilities):

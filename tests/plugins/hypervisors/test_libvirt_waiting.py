@@ -29,9 +29,9 @@ class FakeConnection:
         self.callbacks = {}
         self.stream = stream
 
-    def domainEventRegisterAny(self, _domain, _kind, callback, _opaque):  # noqa: N802 - libvirt's name
-        self.callbacks[len(self.callbacks)] = callback
-        return len(self.callbacks) - 1
+    def domainEventRegisterAny(self, _domain, kind, callback, _opaque):  # noqa: N802 - libvirt's name
+        self.callbacks[kind] = callback
+        return kind
 
     def domainEventDeregisterAny(self, number):  # noqa: N802 - libvirt's name
         del self.callbacks[number]
@@ -40,8 +40,10 @@ class FakeConnection:
         return self.stream
 
     def tell(self, name):
-        for callback in self.callbacks.values():
-            callback(self, Named(name), 0, 0, None)
+        self.callbacks[libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE](self, Named(name), 0, 0, None)
+
+    def tell_device_removed(self, name):
+        self.callbacks[libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED](self, Named(name), "virtio-disk1", None)
 
 
 class Watching:
