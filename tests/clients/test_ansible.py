@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 pytestmark = pytest.mark.ansible
 
 GENERAL = "community.general."
-NETWORK = 'VN_MAD = "dummy"\nBRIDGE = ""\nAR = [ TYPE = "IP4", IP = 10.30.0.1, SIZE = "20" ]\n'
+NETWORK = 'VN_MAD = "dummy"\nBRIDGE = "br9"\nAR = [ TYPE = "IP4", IP = 10.30.0.1, SIZE = "20" ]\n'
 #: As the module's own example has it, empty values and all.
 TEMPLATE = """\
 CPU = "0.1"
