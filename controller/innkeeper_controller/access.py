@@ -94,8 +94,10 @@ def _vm(cluster: Cluster, vm: VmRecord) -> Thing:
 
 
 def _user(_cluster: Cluster, user: User) -> Thing:
-    # One may use and manage oneself, but not say what one's limits and groups are.
-    return Thing(kind="USER", number=user.user_id, owner=user.name, group=user.groups[0], mode=0o600)
+    # One may use and manage oneself, but not say what one's limits and groups are. An administrator belongs to no
+    # other group: whoever looks after that one would have the administrator's password in hand.
+    group = ADMINS if user.is_admin else user.groups[0]
+    return Thing(kind="USER", number=user.user_id, owner=user.name, group=group, mode=0o600)
 
 
 def _group(_cluster: Cluster, group: Group) -> Thing:
@@ -169,8 +171,14 @@ def _by_mode(user: User, bit: int, thing: Thing) -> bool:
     return bool(thing.mode & bit)
 
 
-def authorize(turn: Turn, right: Right, record: Record) -> None:
+def authorize(turn: Turn, right: Right, record: Record, *, despite_lock: bool = False) -> None:
     """Let somebody do that with a thing; the controller itself may everything.
+
+    Args:
+        turn: Of who asks.
+        right: What for.
+        record: The thing.
+        despite_lock: Only the lock itself is to be changed.
 
     Raises:
         RefusalError: ``forbidden``, or ``locked``.
@@ -180,7 +188,7 @@ def authorize(turn: Turn, right: Right, record: Record) -> None:
     thing = thing_of(turn.cluster, record)
     if not may(turn.cluster, turn.user, right, thing):
         raise RefusalError("forbidden", _sentence(turn.user, right, thing))
-    if thing.lock is not None and right in _REFUSED_BY_LOCK[thing.lock.level]:
+    if not despite_lock and thing.lock is not None and right in _REFUSED_BY_LOCK[thing.lock.level]:
         text = f"{thing.kind} {thing.number} is locked by {thing.lock.owner}; unlock it first."
         raise RefusalError("locked", text)
 

@@ -106,6 +106,8 @@ class OpenNebulaConfig(Value):
     safe_dirs: tuple[Path, ...] = (Path("/var/tmp"),)  # noqa: S108 - the default that OpenNebula's users know
     #: ``DESC``: lists begin with what was made last; ``ASC``: with what was made first.
     list_order: str = "DESC"
+    #: Let clients of 1.4 in, which send the SHA-1 of the password: of passwords that are set from then on.
+    sha1_passwords: bool = False
 
 
 class LogConfig(Value):

@@ -34,6 +34,8 @@ class Settings(Value):
     #: Limit of one bulk request.
     max_vms_per_request: int = 10_000
     max_pending: int = 100_000
+    #: Keep a hash of the SHA-1 of each new password too, which is what clients of OpenNebula 1.4 send.
+    sha1_passwords: bool = False
     #: What only administrators may say in templates of VMs, images and networks; ``usual`` stands for
     #: what ``templates.restricted`` has.
     restricted_vm: tuple[str, ...] = ("usual",)

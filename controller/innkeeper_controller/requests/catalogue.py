@@ -1,14 +1,23 @@
 """All requests of the public API, by name."""
 
 from innkeeper_controller.requests import (
+    accounting,
+    acls,
     clusters,
     datastores,
+    groups,
     hosts,
+    hotplug,
     images,
+    limits,
     networks,
     operations,
+    ownership,
+    schedule,
+    snapshots,
     stored_templates,
     system,
+    users,
     vms,
 )
 from innkeeper_controller.requests.table import Request
@@ -16,6 +25,25 @@ from innkeeper_controller.requests.table import Request
 #: ``{name: request}``
 REQUESTS: dict[str, Request] = {
     request.name: request
-    for module in (system, hosts, clusters, datastores, images, networks, stored_templates, vms, operations)
+    for module in (
+        system,
+        users,
+        groups,
+        acls,
+        limits,
+        hosts,
+        clusters,
+        datastores,
+        images,
+        networks,
+        stored_templates,
+        vms,
+        hotplug,
+        snapshots,
+        schedule,
+        accounting,
+        operations,
+        ownership,
+    )
     for request in module.REQUESTS
 }

@@ -29,6 +29,8 @@ class Need:
     right: Right
     #: A key of ``admission.NAMED``.
     noun: str
+    #: A lock of the thing refuses nothing: only the lock itself is to be changed.
+    despite_lock: bool = False
 
 
 class Nothing(Value):

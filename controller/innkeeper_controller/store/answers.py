@@ -18,10 +18,20 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 #: Answers with secrets are never written; so many are kept in memory, for a client whose connection broke.
 _MAX_SECRETS = 64
 
+#: Parameters that are never written, not even as a digest.
+_SECRET = frozenset({"password", "token"})
+
 
 def fingerprint(user_name: str, name: str, params: Value) -> str:
     """Return what tells two requests of the same number apart: a SHA-256, lower-case hexadecimal."""
-    return hashlib.sha256(b"\0".join((user_name.encode(), name.encode(), _encoder.encode(params)))).hexdigest()
+    told = _encoder.encode(_without_secrets(params))
+    return hashlib.sha256(b"\0".join((user_name.encode(), name.encode(), told))).hexdigest()
+
+
+def _without_secrets(params: Value) -> Value:
+    """Return the parameters without passwords: a SHA-256 of one would be guessed from."""
+    secrets = {name: "" for name in params.__struct_fields__ if name in _SECRET}
+    return msgspec.structs.replace(params, **secrets) if secrets else params
 
 
 def holds_secret(answer: object) -> bool:
