@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents.markup import element, number
+from innkeeper_controller.opennebula.numbers import GONE
 from innkeeper_controller.usage import Amounts
 
 #: What there is no limit of its own for.
@@ -71,7 +72,7 @@ def _number(cluster: Cluster, noun: str, name: str) -> int:
     """Return the number of what a resource is of; datastores are called by name in it."""
     if noun == "datastore" and name in cluster.datastores:
         return cluster.datastores[name].datastore_id
-    return int(name) if name.isdecimal() else DEFAULT_LIMIT
+    return int(name) if name.isdecimal() else GONE
 
 
 def _pair(word: str, resource: str, limits: Mapping[str, float], used: Amounts) -> str:
