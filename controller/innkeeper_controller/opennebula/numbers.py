@@ -27,15 +27,14 @@ HOST_STATES: Final = {
     HostState.OFFLINE: HOST_OFFLINE,
 }
 
-IMAGE_READY: Final = 1
-IMAGE_USED: Final = 2
-IMAGE_USED_PERSISTENT: Final = 8
-#: Of images that no VM uses.
-IMAGE_STATES: Final = {
-    ImageState.READY: IMAGE_READY,
+#: By the words of ``images.image_state_word``.
+IMAGE_STATES: Final[dict[str, int]] = {
+    ImageState.READY: 1,
+    "used": 2,
     ImageState.DISABLED: 3,
     ImageState.LOCKED: 4,
     ImageState.ERROR: 5,
+    "used_pers": 8,
 }
 IMAGE_TYPES: Final = {
     "os": 0,

@@ -1,6 +1,7 @@
 """An image's document."""
 
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.images import image_state_word
 from innkeeper_controller.opennebula.documents.markup import attributes, element, escaped, ids, moment
 from innkeeper_controller.opennebula.documents.ownership import head, lock, permissions
 from innkeeper_controller.opennebula.documents.vm_devices import mib
@@ -8,11 +9,8 @@ from innkeeper_controller.opennebula.numbers import (
     DISK_CDROM,
     DISK_FILE,
     GONE,
-    IMAGE_READY,
     IMAGE_STATES,
     IMAGE_TYPES,
-    IMAGE_USED,
-    IMAGE_USED_PERSISTENT,
 )
 from innkeeper_controller.records import Image
 
@@ -25,7 +23,7 @@ _NOTHING_ELSE = (
 def image(cluster: Cluster, record: Image) -> str:
     """Return all of an image; lists have the same."""
     vm_ids = sorted(cluster.vms_of_image.get(record.image_id, ()))
-    state = state_of(record, len(vm_ids))
+    state = IMAGE_STATES[image_state_word(cluster, record)]
     datastore = cluster.datastores.get(record.datastore)
     return (
         f"<IMAGE>{head(cluster, record.image_id, record)}{lock(cluster, record.lock)}{permissions(record.mode)}"
@@ -41,14 +39,6 @@ def image(cluster: Cluster, record: Image) -> str:
         f"{element('DATASTORE', record.datastore)}{ids('VMS', vm_ids)}<CLONES></CLONES><APP_CLONES></APP_CLONES>"
         f"{_template(record)}{_NOTHING_ELSE}</IMAGE>"
     )
-
-
-def state_of(record: Image, vms: int) -> int:
-    """Return the image's STATE; a READY one is USED while VMs have it."""
-    state = IMAGE_STATES[record.state]
-    if state != IMAGE_READY or not vms:
-        return state
-    return IMAGE_USED_PERSISTENT if record.persistent else IMAGE_USED
 
 
 def _template(record: Image) -> str:
