@@ -13,7 +13,7 @@ from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_hostagent.protocol.messages import Disown
-from innkeeper_plugins.vocabulary import DriverKind, PowerState, VmState
+from innkeeper_plugins.vocabulary import DriverKind, HostId, PowerState, VmState
 
 _replace = msgspec.structs.replace
 
@@ -74,7 +74,9 @@ def plan_deployment(turn: Turn, vm: VmRecord, host: Host) -> Plan:
 
 
 def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
-    """Refuse a host that is not there, not free for VMs, too full, or without what the VM needs: the rules that nobody may break.
+    """Refuse a host that is not there, not free for VMs, too full, or without what the VM needs.
+
+    These are the rules that nobody may break.
 
     Raises:
         RefusalError: ``unreachable``, ``in_use`` or ``no_capacity``.
@@ -177,8 +179,14 @@ def shutdown(turn: Turn, vm: VmRecord, *, hard: bool) -> None:
     at_home(turn, vm, OperationKind.SHUTDOWN, hard=hard)
 
 
-def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False) -> None:
+def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False, saves: bool = True) -> None:
     """End the VM; one that is busy is cancelled first and ended when that is done.
+
+    Args:
+        turn: The turn.
+        vm: The VM.
+        hard: Off at once.
+        saves: Let its persistent disks become their images again.
 
     Raises:
         RefusalError: ``wrong_state``: it ends already.
@@ -191,7 +199,7 @@ def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False) -> None:
         if operations.can_cancel(running):
             operations.cancel(turn, running)
         return
-    hosts = [turn.cluster.hosts[each] for each in dict.fromkeys((vm.host_id, vm.sealed_on)) if each is not None]
+    hosts = _hosts_with_any(turn, vm)
     if not hosts:
         move(turn, vm, "terminate")
         return
@@ -199,8 +207,57 @@ def terminate(turn: Turn, vm: VmRecord, *, hard: bool = False) -> None:
         # What is to end is not to be started where its end does not work.
         vm = move(turn, vm, "hold")
     options = PlanOptions(hard=hard, grace_s=turn.settings.shutdown_grace_s)
-    plan = planner.terminate(vm, hosts, options)
+    plan = planner.terminate(vm, hosts, options, saves_on=_host_of_disks(turn, vm) if saves else None)
     operations.start(turn, vm, OperationKind.TERMINATE, plan)
+
+
+def _hosts_with_any(turn: Turn, vm: VmRecord) -> list[Host]:
+    """Return the hosts that have anything of the VM, first the one that its guest may be on."""
+    found = dict.fromkeys(each for each in (vm.host_id, vm.sealed_on) if each is not None)
+    return [turn.cluster.hosts[each] for each in found]
+
+
+def _host_of_disks(turn: Turn, vm: VmRecord) -> HostId | None:
+    """Return the host that has the VM's disks as it left them; None where they may never have been made."""
+    if vm.sealed_on is not None:
+        return vm.sealed_on
+    last = turn.cluster.operations.get(vm.last_operation_id) if vm.last_operation_id else None
+    if vm.state is VmState.FAILED and last is not None and last.kind is OperationKind.DEPLOY:
+        return None
+    return vm.host_id
+
+
+def recreate(turn: Turn, vm: VmRecord) -> None:
+    """Delete all that the VM has on hosts, so that it waits again as at first.
+
+    Raises:
+        RefusalError: ``busy`` or ``wrong_state``.
+    """
+    operations.check_free(turn, vm)
+    hosts = _hosts_with_any(turn, vm)
+    if not hosts:
+        move(turn, vm, "recreate")
+        return
+    operations.check_route(OperationKind.RECREATE, vm.state)
+    plan = planner.terminate(vm, hosts, PlanOptions(hard=True))
+    operations.start(turn, vm, OperationKind.RECREATE, plan)
+
+
+def resched(turn: Turn, vm: VmRecord) -> None:
+    """Let the scheduler find the VM a better host.
+
+    Raises:
+        RefusalError: ``wrong_state``.
+    """
+    if vm.state is not VmState.RUNNING:
+        raise RefusalError("wrong_state", f"resched is possible for a VM that is RUNNING; this one is {vm.state}.")
+    turn.put(_replace(vm, resched=True))
+
+
+def unresched(turn: Turn, vm: VmRecord) -> None:
+    """Let the VM stay where it is."""
+    if vm.resched:
+        turn.put(_replace(vm, resched=False))
 
 
 def check_movable(turn: Turn, vm: VmRecord, *, live: bool) -> None:
@@ -213,12 +270,21 @@ def check_movable(turn: Turn, vm: VmRecord, *, live: bool) -> None:
     operations.check_route(OperationKind.MIGRATE_LIVE if live else OperationKind.MIGRATE, vm.state)
 
 
-def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool) -> None:
+def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool, off: str = "") -> None:
     """Move the VM to another host.
 
+    Args:
+        turn: The turn.
+        vm: The VM.
+        target: Where it goes.
+        live: While it runs.
+        off: ``off`` powers a running guest off and boots it again there, ``hard`` does so at once; empty saves it.
+
     Raises:
-        RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity`` or ``in_use``.
+        RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity``, ``in_use`` or ``bad_request``.
     """
+    if off not in {"", "off", "hard"} or (off and live):
+        raise RefusalError("bad_request", "A guest is moved live, or off, or hard off; leave the others out.")
     check_movable(turn, vm, live=live)
     source = home_of(turn, vm)
     if source.host_id == target.host_id:
@@ -228,21 +294,37 @@ def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool) -> None:
     check_room(turn, vm, target)
     vm = _next_generation(vm)
     holders = planner.holders_for(vm.spec, target, turn.cluster.hosts.values())
+    options = PlanOptions(hard=off == "hard", grace_s=turn.settings.shutdown_grace_s) if off else None
     plan = _planned(
-        lambda: planner.migrate_live(vm, source, target, holders) if live else planner.migrate(vm, source, target)
+        lambda: (
+            planner.migrate_live(vm, source, target, holders)
+            if live
+            else planner.migrate(vm, source, target, off=options)
+        )
     )
     kind = OperationKind.MIGRATE_LIVE if live else OperationKind.MIGRATE
     operations.start(turn, vm, kind, plan, destination=target.host_id)
 
 
 def recover(turn: Turn, vm: VmRecord, how: str) -> None:
-    """Retry the failed operation of a VM, or go back to before it.
+    """Retry the failed operation of a VM, go back to before it, delete the VM, or begin it anew.
 
     Raises:
-        RefusalError: ``wrong_state`` or ``bad_request``.
+        RefusalError: ``wrong_state``, ``busy`` or ``bad_request``.
     """
+    if how == "delete":
+        terminate(turn, vm, hard=True, saves=False)
+        return
+    if how == "recreate":
+        recreate(turn, vm)
+        return
+    if how in {"success", "failure"}:
+        raise RefusalError(
+            "bad_request",
+            f"Whether an operation went well, its host says, nobody else; to end it: inn vm cancel {vm.vm_id}.",
+        )
     if how not in {"retry", "rollback"}:
-        raise RefusalError("bad_request", f"Recover by retry or rollback, not by {how!r}.")
+        raise RefusalError("bad_request", f"Recover by retry, rollback, delete or recreate, not by {how!r}.")
     operations.check_free(turn, vm)
     if vm.state is not VmState.FAILED:
         raise RefusalError("wrong_state", f"VM {vm.vm_id} is {vm.state}, not FAILED; there is nothing to recover.")
@@ -332,6 +414,8 @@ ACTIONS: dict[str, Callable[[Turn, VmRecord], None]] = {
     "suspend": suspend,
     "resume": resume,
     "stop": stop,
+    "resched": resched,
+    "unresched": unresched,
 }
 
 #: ``{verb: action}`` that may be asked for ``hard``.

@@ -116,6 +116,7 @@ def on_advertise(turn: Turn, host: Host, message: Advertise) -> None:
 def on_heartbeat(turn: Turn, host: Host, message: Heartbeat) -> None:
     """Note the host's load, in memory only."""
     turn.cluster.load[host.host_id] = message
+    turn.cluster.samples.add_host(host.host_id, message, turn.now_s)
 
 
 def on_step_started(turn: Turn, host: Host, message: StepStarted) -> None:
@@ -162,6 +163,7 @@ def _observe(turn: Turn, host: Host, guests: tuple[Observation, ...], *, complet
         elif guest.generation <= vm.spec.generation:
             # A move that was taken back has raised the generation, but not that of the guest that stayed.
             turn.cluster.observed[vm.vm_id] = guest
+            turn.cluster.samples.add_guest(vm.vm_id, guest, turn.now_s)
             _observe_guest(turn, vm, guest.power, host)
     if not complete:
         return

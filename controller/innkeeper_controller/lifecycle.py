@@ -97,6 +97,14 @@ ROUTES: dict[OperationKind, tuple[Route, ...]] = {
             "what is left on a host goes",
         ),
     ),
+    OperationKind.RECREATE: (
+        _route(
+            {RUNNING, UNKNOWN, SUSPENDED, STOPPED, POWEROFF, UNDEPLOYED, FAILED},
+            (SHUTDOWN, EPILOG),
+            PENDING,
+            "what is on a host goes, and the VM waits again as at first",
+        ),
+    ),
     OperationKind.ATTACH_DISK: (_route({RUNNING, POWEROFF}, (), None, "a disk is made and given to the VM"),),
     OperationKind.DETACH_DISK: (_route({RUNNING, POWEROFF}, (), None, "a disk is taken from the VM and goes"),),
     OperationKind.ATTACH_NIC: (_route({RUNNING, POWEROFF}, (), None, "the VM gets a network card"),),
@@ -104,22 +112,9 @@ ROUTES: dict[OperationKind, tuple[Route, ...]] = {
     OperationKind.SNAPSHOT_CREATE: (_route({RUNNING}, (), None, "the guest's memory and disks are kept"),),
     OperationKind.SNAPSHOT_REVERT: (_route({RUNNING}, (), None, "the guest is as it was at the snapshot"),),
     OperationKind.SNAPSHOT_DELETE: (_route({RUNNING, POWEROFF}, (), None, "the guest's snapshot is dropped"),),
-    OperationKind.DISK_SNAPSHOT_CREATE: (
-        _route(
-            {RUNNING, POWEROFF, SUSPENDED}, (), None, "a disk's content is kept; of a running guest where drivers can"
-        ),
-    ),
-    OperationKind.DISK_SNAPSHOT_REVERT: (
-        _route({POWEROFF, SUSPENDED}, (), None, "a disk's content is as it was at the snapshot"),
-    ),
-    OperationKind.DISK_SNAPSHOT_DELETE: (
-        _route(
-            {RUNNING, POWEROFF, SUSPENDED},
-            (),
-            None,
-            "a disk's snapshot is dropped; of a running guest where drivers can",
-        ),
-    ),
+    OperationKind.DISK_SNAPSHOT_CREATE: (_route({POWEROFF, SUSPENDED}, (), None, "a disk's content is kept"),),
+    OperationKind.DISK_SNAPSHOT_REVERT: (_route({POWEROFF}, (), None, "a disk's content is as it was kept"),),
+    OperationKind.DISK_SNAPSHOT_DELETE: (_route({POWEROFF, SUSPENDED}, (), None, "a disk's snapshot is dropped"),),
     OperationKind.DISK_SAVEAS: (_route({POWEROFF, SUSPENDED}, (), None, "a disk is copied as a new image"),),
     OperationKind.DISK_RESIZE: (_route({RUNNING, POWEROFF}, (), None, "a disk becomes larger"),),
     OperationKind.RESIZE: (_route({RUNNING}, (), None, "the running guest gets other processors and memory"),),
@@ -135,6 +130,7 @@ MOVES: dict[tuple[VmState, str], VmState] = {
     (HOLD, "terminate"): DONE,
     (FAILED, "terminate"): DONE,
     (FAILED, "retry"): PENDING,
+    (FAILED, "recreate"): PENDING,
     (FAILED, "rollback"): HOLD,
     (PENDING, "host_gone"): FAILED,
     (HOLD, "host_gone"): FAILED,

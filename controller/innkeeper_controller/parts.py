@@ -4,6 +4,7 @@ It starts nothing. What comes to a VM is in its specification from the start of 
 then on, and goes again when it was taken back; what leaves a VM is in it until the operation is done.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -11,11 +12,15 @@ import msgspec
 
 from innkeeper_controller import images
 from innkeeper_controller.records import DiskSnapshot, Leg, Operation, OperationKind, VmRecord, VmSnapshot
+from innkeeper_controller.templates.context import expand
 from innkeeper_controller.turn import Turn
 from innkeeper_plugins.steps import SaveImage
 from innkeeper_plugins.vocabulary import Disk, ImageId, Outcome
 
 _replace = msgspec.structs.replace
+
+#: Variables that are made of NICs.
+_ADDRESS: Final = re.compile(r"ETH[0-9]+_[A-Z0-9_]+")
 
 Outcomes = dict[int, Outcome]
 After = Callable[[Turn, VmRecord, Operation, Outcomes], VmRecord]
@@ -65,11 +70,22 @@ def _without_nic(turn: Turn, vm: VmRecord, operation: Operation, _outcomes: Outc
             turn.drop(turn.cluster.leases[lease_id])
     spec = _replace(vm.spec, nics=tuple(each for each in vm.spec.nics if each.nic_id != gone))
     turn.event("vm.nic_gone", operation.subject, operation_id=operation.operation_id, nic_id=gone)
-    return _replace(vm, spec=spec, context_changed=bool(spec.context))
+    return _with_addresses(_replace(vm, spec=spec))
 
 
 def _with_nic(_turn: Turn, vm: VmRecord, _operation: Operation, _outcomes: Outcomes) -> VmRecord:
-    return _replace(vm, context_changed=bool(vm.spec.context))
+    return _with_addresses(vm)
+
+
+def _with_addresses(vm: VmRecord) -> VmRecord:
+    """Return the VM with the addresses in its context that its NICs have now; its guest sees them at the next boot."""
+    context = vm.spec.context
+    network = {name: value for name, value in context.items() if name == "NETWORK"}
+    fresh = expand(network, vm.spec, {})
+    kept = {name: value for name, value in context.items() if not _ADDRESS.fullmatch(name)}
+    if not context or ({**fresh, **kept}) == context or len(fresh) == len(network):
+        return vm
+    return _replace(vm, spec=_replace(vm.spec, context={**fresh, **kept}), context_changed=True)
 
 
 def _with_snapshot(turn: Turn, vm: VmRecord, operation: Operation, outcomes: Outcomes) -> VmRecord:
@@ -160,7 +176,12 @@ def _of_old_share(_turn: Turn, vm: VmRecord, operation: Operation, _outcomes: Ou
     return _replace(vm, spec=_replace(spec, topology=before.topology))
 
 
+def _bare(_turn: Turn, vm: VmRecord, _operation: Operation, _outcomes: Outcomes) -> VmRecord:
+    return _replace(vm, snapshots=(), disk_snapshots=(), deploy_id="", context_changed=False)
+
+
 _DONE: Final[dict[OperationKind, After]] = {
+    OperationKind.RECREATE: _bare,
     OperationKind.DETACH_DISK: _without_disk,
     OperationKind.ATTACH_NIC: _with_nic,
     OperationKind.DETACH_NIC: _without_nic,

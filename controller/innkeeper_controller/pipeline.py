@@ -203,12 +203,11 @@ class Pipeline:
 
     def _schedule(self, outbox: Outbox) -> None:
         """Let VMs and hosts meet; the scheduler looks at a limited number at once, so it may have to go on."""
-        before = len(self._reactor.cluster.unconsidered)
         turn = self.attempt(lambda: self._reactor.schedule(self._clock()))
         if turn is None:
             self._schedules_on = False
             return
-        self._schedules_on = bool(turn.changes) or 0 < len(self._reactor.cluster.unconsidered) < before
+        self._schedules_on = bool(turn.changes) or bool(self._reactor.cluster.unconsidered)
         self.add(outbox, turn)
 
     def _submit(self, outbox: Outbox) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import actions, agents, image_contents, scheduler
+from innkeeper_controller import actions, agenda, agents, image_contents, scheduler
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.furniture import furnish
 from innkeeper_controller.records import Moment, User, VmRecord
@@ -154,6 +154,8 @@ class Reactor:
         turn = self._turn(now_s, "controller")
         agents.on_tick(turn)
         scheduler.drain(turn)
+        scheduler.reschedule(turn)
+        agenda.carry_out(turn)
         return turn
 
     def schedule(self, now_s: Moment) -> Turn:

@@ -327,6 +327,8 @@ class OperationKind(StrEnum):
     MIGRATE_LIVE = "migrate_live"
     SHUTDOWN = "shutdown"
     TERMINATE = "terminate"
+    #: All of it on hosts goes, and it waits again as at first.
+    RECREATE = "recreate"
     IMPORT_IMAGE = "import_image"
     DELETE_IMAGE = "delete_image"
     ATTACH_DISK = "attach_disk"

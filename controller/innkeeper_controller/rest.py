@@ -63,7 +63,7 @@ def rest(turn: Turn, vm: VmRecord, operation: Operation, state: VmState, *, take
     host_id = vm.host_id
     if done and operation.destination is not None:
         host_id = operation.destination
-    elif operation.kind is OperationKind.DEPLOY and taken_back:
+    elif (operation.kind is OperationKind.DEPLOY and taken_back) or (done and state is VmState.PENDING):
         host_id = None
     elif not done and not taken_back and host_id not in turn.cluster.hosts:
         host_id = vm.destination_id

@@ -67,6 +67,16 @@ REFUSALS: dict[str, int] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a turn had come."""
+
+    changes: int
+    events: int
+    sends: int
+    last_ids: dict[str, int]
+
+
 @dataclass(slots=True)
 class Turn:
     """Changes, events and messages of one turn; handlers only add."""
@@ -126,11 +136,14 @@ class Turn:
         """
         self.sends.append((host_id, message))
 
-    def take_back(self) -> None:
-        """Undo all changes of this turn: the request was refused half-way."""
-        for change in reversed(self.changes):
+    def mark(self) -> Mark:
+        """Return how far the turn has come, to take back what follows."""
+        return Mark(len(self.changes), len(self.events), len(self.sends), dict(self.cluster.last_ids))
+
+    def take_back(self, mark: Mark | None = None) -> None:
+        """Undo all changes of this turn, or those since the mark: what made them was refused half-way."""
+        mark = mark or Mark(0, 0, 0, self.ids_before)
+        for change in reversed(self.changes[mark.changes :]):
             self.cluster.apply(Put(change.kind, change.key, change.new, change.old))
-        self.cluster.last_ids = self.ids_before
-        self.changes.clear()
-        self.events.clear()
-        self.sends.clear()
+        self.cluster.last_ids = mark.last_ids
+        del self.changes[mark.changes :], self.events[mark.events :], self.sends[mark.sends :]

@@ -82,13 +82,16 @@ class MigrateVm(Value):
     host: str = ""
     #: While it runs, instead of saved and restored.
     live: bool = False
+    #: ``off`` powers a running guest off and boots it again on the other host, ``hard`` does so at once.
+    off: str = ""
 
 
 class RecoverVm(Value):
-    """A FAILED VM and what becomes of it."""
+    """A VM and what becomes of it."""
 
     vm_id: int
-    #: ``retry`` does the failed operation again, ``rollback`` goes back to before it.
+    #: Of a FAILED one, ``retry`` does the failed operation again, ``rollback`` goes back to before it; of any,
+    #: ``delete`` ends it by force, ``recreate`` deletes what it has on hosts and lets it wait again as at first.
     how: str
 
 
@@ -194,7 +197,7 @@ def migrate(turn: Turn, params: MigrateVm) -> Acted:
     vm = find.vm(turn, params.vm_id)
     actions.check_movable(turn, vm, live=params.live)
     target = find.host(turn.cluster, params.host) if params.host else scheduler.choose_target(turn, vm)
-    actions.migrate(turn, vm, target, live=params.live)
+    actions.migrate(turn, vm, target, live=params.live, off=params.off)
     return acted(turn, vm)
 
 
@@ -246,13 +249,13 @@ def why(turn: Turn, params: OneVm) -> Why:
     )
 
 
-def _simple(verb: str, summary: str) -> Request:
+def _simple(verb: str, summary: str, right: Right = Right.MANAGE) -> Request:
     def handler(turn: Turn, params: OneVm) -> Acted:
         vm = find.vm(turn, params.vm_id)
         actions.ACTIONS[verb](turn, vm)
         return acted(turn, vm)
 
-    return _act(verb, OneVm, summary, handler)
+    return act(verb, OneVm, summary, handler, right)
 
 
 def _switch(verb: str, summary: str) -> Request:
@@ -261,22 +264,25 @@ def _switch(verb: str, summary: str) -> Request:
         actions.SWITCHES[verb](turn, vm, hard=params.hard)
         return acted(turn, vm)
 
-    return _act(verb, EndVm, summary, handler)
+    return act(verb, EndVm, summary, handler)
 
 
-def _act(
+def act(
     verb: str,
     params: type[Value],
     summary: str,
     handler: Any,  # noqa: ANN401 - as in the table
     right: Right = Right.MANAGE,
+    *,
+    answer: type[Value] = Acted,
 ) -> Request:
+    """Return the row of a request that changes one VM."""
     return Request(
         name=f"vm.{verb}",
         method="POST",
         path=f"/v1/vms/{{vm_id}}/{verb}",
         params=params,
-        answer=Acted,
+        answer=answer,
         who=Who.USER,
         summary=summary,
         handler=handler,
@@ -284,7 +290,7 @@ def _act(
     )
 
 
-def _read(  # noqa: PLR0917 - a row of the table
+def read_row(  # noqa: PLR0917 - a row of the table
     verb: str,
     path: str,
     params: type[Value],
@@ -292,6 +298,7 @@ def _read(  # noqa: PLR0917 - a row of the table
     summary: str,
     handler: Any,  # noqa: ANN401 - as in the table
 ) -> Request:
+    """Return the row of a request that shows something of VMs."""
     return Request(
         name=f"vm.{verb}",
         method="GET",
@@ -317,9 +324,9 @@ REQUESTS = (
         handler=submit,
         needs=Need(Right.CREATE, "vm"),
     ),
-    _read("list", "/v1/vms", ListVms, tuple[VmView, ...], "List VMs, filtered and paged on the server.", vms),
-    _read("show", "/v1/vms/{vm_id}", OneVm, VmDetail, "Show all that is known of a VM.", show),
-    _read(
+    read_row("list", "/v1/vms", ListVms, tuple[VmView, ...], "List VMs, filtered and paged on the server.", vms),
+    read_row("show", "/v1/vms/{vm_id}", OneVm, VmDetail, "Show all that is known of a VM.", show),
+    read_row(
         "plan",
         "/v1/vms/{vm_id}/plan",
         OneVm,
@@ -327,11 +334,15 @@ REQUESTS = (
         "Show the transfer script of the present or last operation.",
         plan,
     ),
-    _read("why", "/v1/vms/{vm_id}/why", OneVm, Why, "Explain why the VM is where it is.", why),
-    _act("deploy", DeployVm, "Deploy a waiting VM on the host that you choose.", deploy, Right.ADMIN),
-    _act("migrate", MigrateVm, "Move a VM to another host, saved and restored, or live.", migrate, Right.ADMIN),
-    _act("recover", RecoverVm, "Retry the failed operation of a VM, or roll it back.", recover),
-    _act("cancel", OneVm, "Cancel the operation that a VM is busy with.", cancel),
+    read_row("why", "/v1/vms/{vm_id}/why", OneVm, Why, "Explain why the VM is where it is.", why),
+    act("deploy", DeployVm, "Deploy a waiting VM on the host that you choose.", deploy, Right.ADMIN),
+    act("migrate", MigrateVm, "Move a VM to another host, saved and restored, or live.", migrate, Right.ADMIN),
+    act(
+        "recover", RecoverVm, "Retry the failed operation of a VM, roll it back, or delete or recreate the VM.", recover
+    ),
+    act("cancel", OneVm, "Cancel the operation that a VM is busy with.", cancel),
+    _simple("resched", "Let the scheduler move a running VM to a better host.", Right.ADMIN),
+    _simple("unresched", "Let a VM stay where it is after all.", Right.ADMIN),
     _simple("hold", "Keep a waiting VM from the scheduler."),
     _simple("release", "Give a held VM to the scheduler."),
     _simple("suspend", "Save a running VM's memory and keep it on its host."),

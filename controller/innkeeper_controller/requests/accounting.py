@@ -1,0 +1,111 @@
+"""Requests about what VMs took of hosts, what that costs, and what guests and hosts used lately.
+
+The handlers see the stays of VMs that are not DONE; ``api.past`` adds those of the others.
+"""
+
+from collections.abc import Iterator
+
+from innkeeper_controller import accounting
+from innkeeper_controller.access import Right
+from innkeeper_controller.accounting import Cost
+from innkeeper_controller.monitoring import GuestSample, HostSample
+from innkeeper_controller.records import HistoryRecord, Moment
+from innkeeper_controller.requests import find
+from innkeeper_controller.requests.table import Need, Request, Who
+from innkeeper_controller.requests.vms import OneVm, read_row
+from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_plugins.vocabulary import Value
+
+#: Longest time that one request is about.
+MAX_SPAN_S = accounting.MAX_YEARS * 366 * 24 * 3600.0
+
+
+class Span(Value):
+    """Whose VMs, and of when."""
+
+    #: Empty for all that who asks may see.
+    owner: str = ""
+    group: str = ""
+    #: Of one VM only; -1 for all.
+    vm_id: int = -1
+    from_s: Moment = 0.0
+    #: Not counted any more; 0 for now.
+    to_s: Moment = 0.0
+
+
+class NamedHost(Value):
+    """One host, by number or name."""
+
+    host: str
+
+
+def stays(turn: Turn, params: Span) -> tuple[HistoryRecord, ...]:
+    """Return the stays of VMs on hosts in that time."""
+    return tuple(accounting.overlapping(_wanted(turn, params), params.from_s, params.to_s or None))
+
+
+def costs(turn: Turn, params: Span) -> tuple[Cost, ...]:
+    """Return what VMs cost in each month of that time."""
+    records = list(_wanted(turn, params))
+    to_s = min(params.to_s or turn.now_s, turn.now_s)
+    from_s = max(params.from_s, min((each.began_at_s for each in records), default=to_s))
+    if to_s - from_s > MAX_SPAN_S:
+        raise RefusalError("bad_request", f"Ask about at most {accounting.MAX_YEARS} years at once.")
+    return tuple(accounting.showback(records, from_s, to_s))
+
+
+def _wanted(turn: Turn, params: Span) -> Iterator[HistoryRecord]:
+    user = turn.user
+    sees_all = user is None or user.is_admin
+    of_groups = {group.name for group in turn.cluster.groups.values() if user is not None and user.name in group.admins}
+    for each in turn.cluster.history_records.values():
+        if (
+            (params.owner and each.owner != params.owner)
+            or (params.group and each.group != params.group)
+            or (params.vm_id >= 0 and each.vm_id != params.vm_id)
+        ):
+            continue
+        if sees_all or (user is not None and each.owner == user.name) or each.group in of_groups:
+            yield each
+
+
+def guest_samples(turn: Turn, params: OneVm) -> tuple[GuestSample, ...]:
+    """Return what the guest used lately."""
+    return turn.cluster.samples.of_guest(find.vm(turn, params.vm_id).vm_id)
+
+
+def host_samples(turn: Turn, params: NamedHost) -> tuple[HostSample, ...]:
+    """Return what the host used lately."""
+    return turn.cluster.samples.of_host(find.host(turn.cluster, params.host).host_id)
+
+
+REQUESTS = (
+    read_row(
+        "accounting",
+        "/v1/accounting",
+        Span,
+        tuple[HistoryRecord, ...],
+        "List the stays of VMs on hosts, with what they took and when they ran.",
+        stays,
+    ),
+    read_row("showback", "/v1/showback", Span, tuple[Cost, ...], "Say what VMs cost, month by month.", costs),
+    read_row(
+        "monitoring",
+        "/v1/vms/{vm_id}/monitoring",
+        OneVm,
+        tuple[GuestSample, ...],
+        "Show the last samples of what a guest used.",
+        guest_samples,
+    ),
+    Request(
+        name="host.monitoring",
+        method="GET",
+        path="/v1/hosts/{host}/monitoring",
+        params=NamedHost,
+        answer=tuple[HostSample, ...],
+        who=Who.USER,
+        summary="Show the last samples of what a host used.",
+        handler=host_samples,
+        needs=Need(Right.USE, "host"),
+    ),
+)
