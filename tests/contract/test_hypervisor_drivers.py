@@ -3,6 +3,7 @@
 The real guests run under one embedded hypervisor: libvirt allows one root directory in a process, for its whole life.
 """
 
+import itertools
 import os
 import shutil
 import signal
@@ -11,15 +12,26 @@ from functools import cache
 from pathlib import Path
 
 import guest as builder
+import msgspec
 import pytest
 
+from innkeeper_plugins import images
+from innkeeper_plugins.conformance.guests import neighbour, read_until, wait_until, with_console
 from innkeeper_plugins.conformance.hypervisor_contract import HypervisorContract
 from innkeeper_plugins.hypervisors import plugin, simulated
-from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId
+from innkeeper_plugins.transfer import qcow2
+from innkeeper_plugins.vocabulary import Boot, Disk, DiskFormat, DiskKind, Nic, Vm, VmId
 
 #: A kernel without anything that these guests do not need boots three times as fast; the tests pass without it.
 QUICK_KERNEL = Path(__file__).parents[3] / "shared" / "lab" / "vmlinuz-tiny"
 CMDLINE = "console=ttyS0 quiet loglevel=3 panic=1 tsc=reliable no_timer_check nokaslr mitigations=off apparmor=0"
+
+#: How long a shell of an emulated guest may take to answer.
+SHELL_TIMEOUT_S = 60.0
+#: Numbers of what was asked of shells; the console shows what earlier tests were told as well.
+ASKED = itertools.count(1)
+#: What the tiny guest's disk is.
+ROOT = {"format_": DiskFormat.QCOW2, "virtual_size_bytes": builder.DISK_SIZE_MIB << 20, "name": "root"}
 
 
 def make_vm(**changes):
@@ -126,3 +138,88 @@ class TestLibvirtQemu(HypervisorContract):
 
     def crash(self, driver, vm):
         os.kill(int((embed_root() / "run" / "qemu" / f"inn-{vm.vm_id}.pid").read_text()), signal.SIGKILL)
+
+    def ask(self, driver, place, vm, command):
+        """Return what the shell on the guest's console says; what was said before is passed over."""
+        mark = f"{next(ASKED):06}"
+
+        def type_in(console):
+            # The shell echoes what is typed: the marks are whole only in what it prints.
+            console.write(f"\necho BEG''IN-{mark}; {command}; echo EN''D-{mark}\n".encode())
+            shown = read_until(console, f"END-{mark}".encode(), SHELL_TIMEOUT_S)
+            answers.append(shown.partition(f"BEGIN-{mark}".encode())[2].rpartition(b"END-")[0].decode())
+
+        answers = []
+        with_console(driver, place, vm, type_in)
+        return answers[0].split()
+
+    def test_the_guest_sees_a_disk_and_a_card_come_and_go(self, driver, place, vm):
+        self.ready(driver, place, vm)
+        disk, nic = self.spare(place, vm, 7), Nic(nic_id=7, network="lan", mac="02:00:0a:00:00:77")
+        plugged = msgspec.structs.replace(vm, disks=(disk,), nics=(*vm.nics, nic))
+        look = "ls /sys/block /sys/class/net | grep -e vd -e eth"
+        before = self.ask(driver, place, vm, look)
+        driver.attach_disk(place, plugged, disk)
+        driver.attach_nic(place, plugged, nic)
+        wait_until(lambda: len(self.ask(driver, place, vm, look)) > len(before) + 1)
+        between = self.ask(driver, place, vm, look)
+        driver.detach_disk(place, plugged, disk)
+        driver.detach_nic(place, plugged, nic)
+
+        assert sorted(set(between) - set(before)) == ["eth1", "vda"]
+        assert self.ask(driver, place, vm, look) == before
+
+    def test_a_disk_grows_under_the_eyes_of_its_guest(self, driver, place, vm):
+        disk = self.spare(place, vm, 7)
+        vm = msgspec.structs.replace(vm, disks=(disk,))
+        self.ready(driver, place, vm)
+        before = self.ask(driver, place, vm, "cat /sys/block/vda/size")
+        driver.grow_disk(place, vm, disk, 2 * disk.size_bytes)
+
+        assert before == [str(disk.size_bytes // 512)]
+        wait_until(lambda: self.ask(driver, place, vm, "cat /sys/block/vda/size") == [str(disk.size_bytes // 256)])
+
+    def test_a_guest_that_goes_back_to_a_snapshot_has_its_memory_and_its_disk_of_then(self, driver, place, vm):
+        vm = msgspec.structs.replace(vm, disks=(self.spare(place, vm, 7),))
+        write = "echo {0} >/run/note; echo {0} | dd of=/dev/vda bs=512 count=1 conv=sync,fsync 2>/dev/null"
+        look = "cat /run/note; dd if=/dev/vda bs=6 count=1 iflag=direct 2>/dev/null || head -c 6 /dev/vda"
+        self.ready(driver, place, vm)
+        self.ask(driver, place, vm, write.format("before"))
+        driver.snapshot_create(place, vm, 3, "before the upgrade")
+        self.ask(driver, place, vm, write.format("after0"))
+        driver.snapshot_revert(place, vm, 3, "")
+
+        assert self.ask(driver, place, vm, look) == ["before", "before"]
+
+    def test_a_disk_that_was_saved_as_an_image_boots_another_guest_from_where_it_was(self, driver, place, vm):
+        transfer = qcow2.make({})
+        first = with_root_disk(vm, place.add_image(builder.build().disk.read_bytes(), **ROOT), "root")
+        transfer.clone(place, first, first.disks[0])
+        self.ready(driver, place, first)
+        self.ask(driver, place, first, "echo kept >/var/mark; sync")
+        driver.shutdown(place, first, grace_s=self.grace_s, force=False)
+        copy = place.root / "saved"
+        transfer.cpds(place, first, first.disks[0], copy, None)
+        facts = images.inspect(copy, DiskFormat.QCOW2)
+
+        saved = place.add_image(copy, format_=facts.format, virtual_size_bytes=facts.virtual_size_bytes)
+        second = with_root_disk(neighbour(vm), saved, "copy")
+        transfer.clone(place, second, second.disks[0])
+        self.ready(driver, place, second)
+        assert self.ask(driver, place, second, "cat /var/mark /var/boots") == ["kept", "2"]
+        driver.cancel(place, second)
+
+
+def with_root_disk(vm, image, name):
+    root = Disk(
+        disk_id=0,
+        kind=DiskKind.IMAGE,
+        datastore="default",
+        driver="qcow2",
+        format=DiskFormat.QCOW2,
+        size_bytes=image.virtual_size_bytes,
+        target="vda",
+        image=image,
+    )
+    boot = msgspec.structs.replace(vm.boot, kernel_cmdline=f"root=/dev/vda rw {CMDLINE}")
+    return msgspec.structs.replace(vm, name=name, disks=(root,), boot=boot, nics=())

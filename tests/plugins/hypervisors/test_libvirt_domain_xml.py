@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from innkeeper_plugins.conformance.guests import failure_of
 from innkeeper_plugins.errors import DriverError
-from innkeeper_plugins.hypervisors.libvirt.domain_xml import GuestFiles, build
+from innkeeper_plugins.hypervisors.libvirt.domain_xml import (
+    SPARE_PORTS,
+    GuestFiles,
+    build,
+    disk_element,
+    nic_element,
+)
 from innkeeper_plugins.hypervisors.libvirt.identity import Identity, domain_name, named_vm, parse_metadata
 from innkeeper_plugins.hypervisors.libvirt.options import LibvirtOptions
+from innkeeper_plugins.hypervisors.libvirt.raw_elements import LIMIT_CHARACTERS, QEMU
 from innkeeper_plugins.hypervisors.libvirt.relocation import relocate
 from innkeeper_plugins.vocabulary import (
     Boot,
@@ -21,7 +29,10 @@ from innkeeper_plugins.vocabulary import (
     Graphics,
     ImageId,
     ImageRef,
+    InputDevice,
     Nic,
+    Raw,
+    Topology,
     Vm,
     VmId,
 )
@@ -152,6 +163,159 @@ def test_a_guest_with_a_disk_and_a_card_is_written_whole():
     ET.indent(root)
 
     assert ET.tostring(root, encoding="unicode") == MINIMAL
+
+
+def xml_of(element):
+    return ET.tostring(element, encoding="unicode")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where", "written"),
+    [
+        ("ACPI", "no", "features/acpi", None),
+        ("APIC", "no", "features/apic", None),
+        ("PAE", "yes", "features/pae", "<pae />"),
+        (
+            "HYPERV",
+            "yes",
+            "features/hyperv",
+            '<hyperv><relaxed state="on" /><vapic state="on" /><spinlocks state="on" retries="4096" /></hyperv>',
+        ),
+        ("HYPERV", "no", "features/hyperv", None),
+        ("LOCALTIME", "yes", "clock", '<clock offset="localtime" />'),
+        ("GUEST_AGENT", "no", "devices/channel", None),
+        (
+            "VIRTIO_SCSI_QUEUES",
+            "4",
+            "devices/controller[@type='scsi']",
+            '<controller type="scsi" model="virtio-scsi"><driver queues="4" /></controller>',
+        ),
+        (
+            "VIRTIO_SCSI_QUEUES",
+            "auto",
+            "devices/controller[@type='scsi']",
+            '<controller type="scsi" model="virtio-scsi"><driver queues="2" /></controller>',
+        ),
+    ],
+)
+def test_every_feature_of_a_template_reaches_the_guest(name, value, where, written):
+    root = built(make_vm(features={name: value}, disks=(make_disk(target="sda", bus="scsi"),)))
+
+    found = root.find(where)
+    assert (None if found is None else xml_of(found)) == written
+
+
+def test_a_topology_says_how_many_processors_there_can_be():
+    root = built(make_vm(vcpus=2, topology=Topology(sockets=2, cores=2, threads=1)))
+
+    assert xml_of(root.find("cpu/topology")) == '<topology sockets="2" cores="2" threads="1" />'
+    assert xml_of(root.find("vcpu")) == '<vcpu current="2">4</vcpu>'
+
+
+def test_a_guest_that_may_grow_is_told_how_far():
+    root = built(make_vm(vcpus_max=4, memory_max_mib=512))
+
+    assert [xml_of(root.find(tag)) for tag in ("memory", "currentMemory", "vcpu")] == [
+        '<memory unit="MiB">512</memory>',
+        '<currentMemory unit="MiB">96</currentMemory>',
+        '<vcpu current="2">4</vcpu>',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("device", "written", "usb"),
+    [
+        (InputDevice(type="tablet"), '<input type="tablet" bus="usb" />', False),
+        (InputDevice(type="tablet", bus="virtio"), '<input type="tablet" bus="virtio" />', True),
+        (InputDevice(type="mouse", bus="ps2"), '<input type="mouse" bus="ps2" />', True),
+    ],
+)
+def test_a_pointer_brings_usb_where_it_needs_it(device, written, usb):
+    root = built(make_vm(inputs=(device,)))
+
+    assert [xml_of(one) for one in root.iterfind("devices/input")] == [written]
+    assert (root.find("devices/controller[@type='usb']") is not None) is usb
+
+
+@pytest.mark.parametrize(
+    ("graphics", "video", "model"),
+    [(None, "", "none"), (None, "virtio", "virtio"), (Graphics(), "", "vga"), (Graphics(), "cirrus", "cirrus")],
+)
+def test_the_screen_has_the_card_that_the_template_wants(graphics, video, model):
+    assert built(make_vm(graphics=graphics, video=video)).find("devices/video/model").get("type") == model
+
+
+def test_a_screen_has_its_password():
+    assert built(make_vm(graphics=Graphics(password="pass"))).find("devices/graphics").get("passwd") == "pass"
+
+
+def test_a_guest_on_pci_express_has_places_for_what_comes_later():
+    ports = built(make_vm(boot=Boot(machine="q35"))).findall("devices/controller[@model='pcie-root-port']")
+
+    assert len(ports) == SPARE_PORTS
+
+
+@pytest.mark.parametrize(
+    ("data", "where", "written"),
+    [
+        ("<devices><sound model='ich6'/></devices>", "devices/sound", '<sound model="ich6" />'),
+        ("<sound model='ich6'/>", "devices/sound", '<sound model="ich6" />'),
+        ("<features><vmport state='off'/></features>", "features/vmport", '<vmport state="off" />'),
+        ("<memoryBacking><locked/></memoryBacking>", "memoryBacking", "<memoryBacking><locked /></memoryBacking>"),
+        (
+            "<qemu:commandline><qemu:arg value='-no-hpet'/></qemu:commandline>",
+            f"{{{QEMU}}}commandline",
+            f'<qemu:commandline xmlns:qemu="{QEMU}"><qemu:arg value="-no-hpet" /></qemu:commandline>',
+        ),
+    ],
+)
+def test_raw_elements_go_where_libvirt_looks_for_them(data, where, written):
+    root = built(make_vm(raw=Raw(type="KVM", data=data)))
+
+    assert xml_of(root.find(where)) == written
+    assert [len(root.findall(tag)) for tag in ("devices", "features", "os")] == [1, 1, 1]
+
+
+def test_raw_elements_for_another_hypervisor_are_not_for_us():
+    assert xml_of(built(make_vm(raw=Raw(type="vmware", data="<no>")))) == xml_of(built(make_vm()))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "<devices>",
+        "</raw><raw>",
+        "<!DOCTYPE x [<!ENTITY a 'aaaa'>]><x>&a;</x>",
+        "<x>&undefined;</x>",
+        "<uuid>5d8c8a52-7c0e-4c39-9d4e-6f2f0d6b1a02</uuid>",
+        "<metadata/>",
+        "<x/>" * (LIMIT_CHARACTERS // 4 + 1),
+    ],
+)
+def test_raw_elements_that_are_none_or_say_whose_guest_it_is_are_refused(data):
+    with pytest.raises(DriverError) as refused:
+        built(make_vm(raw=Raw(type="kvm", data=data)))
+
+    assert refused.value.code == "refused"
+
+
+@given(st.text(max_size=200))
+def test_whatever_raw_data_say_the_domain_stays_the_vm_s(data):
+    vm = make_vm(raw=Raw(type="kvm", data=data))
+    failure = failure_of(lambda: built(vm))
+
+    assert failure in {None, "refused"}
+    assert failure or [one.text for one in built(vm).findall("name")] == ["inn-7"]
+
+
+def test_what_is_plugged_in_looks_as_what_is_there_from_the_beginning():
+    vm = make_vm(boot=Boot(order=("nic0",)))
+    root = built(vm)
+    disk, nic = root.find("devices/disk"), root.find("devices/interface")
+    nic.remove(nic.find("boot"))
+
+    assert xml_of(disk_element(vm, vm.disks[0], Path("/vms/7/disk.0"), LibvirtOptions())) == xml_of(disk)
+    assert xml_of(nic_element(vm.nics[0], LibvirtOptions())) == xml_of(nic)
 
 
 def test_a_guest_in_hardware_sees_the_processor_of_its_host_and_has_no_translation_cache():

@@ -111,13 +111,14 @@ def test_a_connection_that_somebody_else_has_opened_again_is_not_waited_for():
     watching.end()
 
 
-def test_whoever_waits_for_an_event_is_woken_by_the_next_one():
+@pytest.mark.parametrize("tell", [FakeConnection.tell, FakeConnection.tell_device_removed])
+def test_whoever_waits_for_an_event_is_woken_by_the_next_one(tell):
     lifecycle, connection = events.LifecycleEvents(), FakeConnection()
     lifecycle.attach(connection)
     seen = lifecycle.count
     waiting = threading.Thread(target=lifecycle.wait, args=(seen, TIMEOUT_S))
     waiting.start()
-    connection.tell("inn-7")
+    tell(connection, "inn-7")
     waiting.join(TIMEOUT_S)
 
     assert not waiting.is_alive()

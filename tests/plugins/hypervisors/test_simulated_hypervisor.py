@@ -8,7 +8,7 @@ from innkeeper_plugins.conformance.place import LocalPlace
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.hypervisors import simulated
 from innkeeper_plugins.protocols import checkpoint_path
-from innkeeper_plugins.vocabulary import Nic, Observation, PowerState, Vm, VmId
+from innkeeper_plugins.vocabulary import Disk, DiskFormat, DiskKind, Nic, Observation, PowerState, Vm, VmId
 
 RUNNING, OFF, ABSENT = PowerState.RUNNING, PowerState.OFF, PowerState.ABSENT
 
@@ -52,6 +52,79 @@ def make_vm(vm_id=7, **changes):
 
 def make(clock, world=None, **config):
     return simulated.make(config, sleep=clock.sleep, clock=clock.read, world=world)
+
+
+DISK = Disk(
+    disk_id=1,
+    kind=DiskKind.VOLATILE,
+    datastore="default",
+    driver="simulated",
+    format=DiskFormat.QCOW2,
+    size_bytes=1 << 20,
+    target="vdb",
+)
+
+
+def changes_of(driver, place, vm):
+    return {
+        "attach_disk": lambda: driver.attach_disk(place, vm, DISK),
+        "detach_disk": lambda: driver.detach_disk(place, vm, DISK),
+        "attach_nic": lambda: driver.attach_nic(place, vm, NIC),
+        "detach_nic": lambda: driver.detach_nic(place, vm, NIC),
+        "snapshot_create": lambda: driver.snapshot_create(place, vm, 1, "one"),
+        "snapshot_revert": lambda: driver.snapshot_revert(place, vm, 1, ""),
+        "snapshot_delete": lambda: driver.snapshot_delete(place, vm, 1, ""),
+        "grow_disk": lambda: driver.grow_disk(place, vm, DISK, 2 << 20),
+        "resize": lambda: driver.resize(place, vm, 1, 64),
+    }
+
+
+NIC = Nic(nic_id=1, network="lan", mac="02:00:0a:00:00:17", ip="10.0.0.17")
+#: What has to be there before a change has something to do.
+BEFORE = {
+    "detach_disk": "attach_disk",
+    "grow_disk": "attach_disk",
+    "detach_nic": "attach_nic",
+    "snapshot_revert": "snapshot_create",
+    "snapshot_delete": "snapshot_create",
+}
+CHANGES = sorted(changes_of(None, None, None))
+
+
+@pytest.mark.parametrize("verb", CHANGES)
+@pytest.mark.parametrize(("order", "code"), [("fail", "tool_failed"), ("hang", "timeout"), ("lie", None)])
+def test_every_change_of_a_running_guest_fails_hangs_and_lies_as_ordered(clock, place, verb, order, code):
+    driver, vm = make(clock, hang_s=5.0, **{order: {verb: 1.0}}), make_vm()
+    driver.deploy(place, vm)
+    changes = changes_of(driver, place, vm)
+    if verb in BEFORE:
+        changes[BEFORE[verb]]()
+    if verb == "snapshot_revert":
+        driver.reboot(place, vm)
+    before = driver._store.get(vm.vm_id)
+
+    assert failure_of(changes[verb]) == code
+    assert driver._store.get(vm.vm_id) == before
+
+
+def test_a_deaf_guest_does_not_let_go_of_what_is_detached(clock, place):
+    driver, vm = make(clock, deaf=True), make_vm()
+    driver.deploy(place, vm)
+    changes = changes_of(driver, place, vm)
+    for attach in ("attach_disk", "attach_nic"):
+        changes[attach]()
+
+    assert [failure_of(changes[detach]) for detach in ("detach_disk", "detach_nic")] == ["timeout", "timeout"]
+
+
+def test_the_address_of_a_card_comes_and_goes_with_it(clock, place):
+    driver, vm = make(clock), make_vm()
+    driver.deploy(place, vm)
+    driver.attach_nic(place, vm, NIC)
+    between = driver._store.get(vm.vm_id).ips
+    driver.detach_nic(place, vm, NIC)
+
+    assert (between, driver._store.get(vm.vm_id).ips) == (("10.0.0.17",), ())
 
 
 def test_the_console_greets_with_the_name_and_the_leased_addresses(clock, place):

@@ -67,6 +67,41 @@ def test_cards_are_numbered_by_their_ids_and_say_their_vlan(a_vm):
     }
 
 
+SIX = {"ip6_global": "2001:db8::400:aff:fe4d:7", "ip6_ula": "fd00::400:aff:fe4d:7"}
+
+
+def test_a_card_tells_its_addresses_of_the_sixth_version(a_vm):
+    nic = Nic(nic_id=0, network="six", mac="02:00:0a:4d:00:07", **SIX)
+
+    assert variables(a_vm(nics=(nic,))) == {
+        "ETH0_IP6": SIX["ip6_global"],
+        "ETH0_IP6_PREFIX_LENGTH": "64",
+        "ETH0_IP6_ULA": SIX["ip6_ula"],
+        "ETH0_MAC": "02:00:0a:4d:00:07",
+        "SET_HOSTNAME": "web",
+        "VMID": "7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "addresses"),
+    [
+        (
+            {"ip": "10.0.0.7", "netmask": "255.255.255.0", **SIX},
+            ["10.0.0.7/24", *(f"{one}/64" for one in SIX.values())],
+        ),
+        ({"ip6_ula": SIX["ip6_ula"]}, [f"{SIX['ip6_ula']}/64"]),
+        ({}, None),
+    ],
+)
+def test_cloud_init_is_told_every_address_of_a_card(a_vm, values, addresses):
+    nic = Nic(nic_id=0, network="six", mac="02:00:0a:4d:00:07", **values)
+
+    card = json.loads(context_files(a_vm(nics=(nic,)))["network-config"])["ethernets"]["eth0"]
+    assert card.get("addresses") == addresses
+    assert ("dhcp4" in card) is (addresses is None)
+
+
 @pytest.mark.parametrize("name", ["web server", "-web", "a" * 64, "ünicode", "web\n", "a." * 130 + "a"])
 def test_a_name_that_is_no_host_name_is_not_told_as_one(a_vm, name):
     assert variables(a_vm(name=name)) == {"VMID": "7"}
