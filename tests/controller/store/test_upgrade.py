@@ -18,8 +18,8 @@ NEXT = '''"""A later schema."""
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -32,7 +32,7 @@ def later(directory: Path, last: str = "INSERT INTO later VALUES (1)") -> Path:
     """Return migrations that know one revision more."""
     copy = directory / "migrations"
     shutil.copytree(MIGRATIONS, copy)
-    (copy / "versions" / "v0002_later.py").write_text(NEXT.format(last=last))
+    (copy / "versions" / "v0003_later.py").write_text(NEXT.format(last=last))
     return copy
 
 
@@ -64,13 +64,13 @@ def test_an_older_database_is_copied_before_it_is_upgraded(engine: Engine, tmp_p
     migrations = later(tmp_path)
     backup = bring_up(engine, migrations=migrations)
 
-    assert check(engine, migrations=migrations) == SchemaState("0002", "0002")
+    assert check(engine, migrations=migrations) == SchemaState("0003", "0003")
     assert "later" in tables(engine)
     assert backup is not None
     assert backup.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(backup)) as copy:
         rows = copy.execute("SELECT version_num, value FROM alembic_version, meta").fetchall()
-    assert rows == [("0001", "c")]
+    assert rows == [("0002", "c")]
 
 
 def test_an_upgrade_that_fails_half_way_leaves_the_old_schema(engine: Engine, tmp_path: Path):
@@ -78,13 +78,13 @@ def test_an_upgrade_that_fails_half_way_leaves_the_old_schema(engine: Engine, tm
     with pytest.raises(StoreError, match="was not upgraded and is as it was: no such table: nowhere"):
         bring_up(engine, migrations=migrations)
 
-    assert check(engine, migrations=migrations) == SchemaState("0001", "0002")
+    assert check(engine, migrations=migrations) == SchemaState("0002", "0003")
     assert "later" not in tables(engine)
 
 
 def test_a_database_of_a_newer_version_is_refused(engine: Engine, tmp_path: Path):
     bring_up(engine, migrations=later(tmp_path))
-    with pytest.raises(NewerSchemaError, match="has schema 0002, this version knows none after 0001"):
+    with pytest.raises(NewerSchemaError, match="has schema 0003, this version knows none after 0002"):
         bring_up(engine)
 
 
