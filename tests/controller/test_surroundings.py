@@ -8,11 +8,15 @@ from tests.controller.builders import (
     ADMIN,
     ANN,
     BOB,
+    a_host,
     a_network,
     a_site,
+    a_vm,
     an_image,
     ask,
     change,
+    digest,
+    drivers,
     now,
     put,
     refusal,
@@ -23,7 +27,7 @@ from tests.controller.builders import (
 from innkeeper_controller import submission, surroundings
 from innkeeper_controller.records import Group, ScheduledAction
 from innkeeper_controller.templates import parse
-from innkeeper_plugins.vocabulary import Graphics, InputDevice, Raw, Topology
+from innkeeper_plugins.vocabulary import DriverFacts, DriverKind, Graphics, InputDevice, Raw, Topology, VmState
 
 NICS = 'NIC = [ NETWORK = lan ]\nNIC = [ NETWORK = "backbone" ]\n'
 
@@ -136,6 +140,35 @@ def test_the_configuration_says_what_is_restricted():
     assert refusal(lambda: ask(reactor, "vm.submit", user=ANN, template=larger)).code == "forbidden"
     assert refusal(lambda: ask(reactor, "vm.submit", user=ANN, template=RAW)).code == "forbidden"
     assert ask(a_place(restricted_vm=()), "vm.submit", user=ANN, template=RAW)
+
+
+def test_notes_of_a_vm_keep_what_only_administrators_may_say():
+    reactor = a_place()
+    vm = submit(reactor, "MEMORY = 1 CPU_COST = 2 LABELS = a PCI = [ CLASS = 1 ]", user=ADMIN)
+    vm = change(reactor, now(reactor, vm), owner="ann")
+    same = {"vm_id": vm.vm_id, "user": ANN}
+
+    assert refusal(lambda: ask(reactor, "vm.update", **same, template="CPU_COST = 0", append=True)).code == "forbidden"
+    ask(reactor, "vm.update", **same, template="CPU_COST = 2 LABELS = b", append=False)
+    assert now(reactor, vm).attributes == {"CPU_COST": "2", "LABELS": "b", "PCI": '[ CLASS = "1" ]'}
+    ask(reactor, "vm.update", user=ADMIN, vm_id=vm.vm_id, template="LABELS = c", append=False)
+    assert now(reactor, vm).attributes == {"LABELS": "c"}
+
+
+@pytest.mark.parametrize(
+    ("request_name", "template"),
+    [
+        ("vm.attach_nic", "NIC = [ NETWORK = lan, MAC = 02:00:0a:00:00:05 ]"),
+        ("vm.attach_disk", "DISK = [ IMAGE = tiny, TOTAL_IOPS_SEC = 1 ]"),
+    ],
+)
+def test_what_is_plugged_later_is_restricted_too(request_name, template):
+    reactor = a_place()
+    hypervisor = DriverFacts(kind=DriverKind.HYPERVISOR, name="simulated", capabilities=("hotplug",))
+    put(reactor, a_host(1, images=[digest("e")], has=(drivers()[0], hypervisor)))
+    vm = a_vm(reactor, VmState.RUNNING)
+
+    assert refusal(lambda: ask(reactor, request_name, user=ANN, vm_id=vm.vm_id, template=template)).code == "forbidden"
 
 
 def test_an_address_of_ones_own_choice_is_for_everybody():

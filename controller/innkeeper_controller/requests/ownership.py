@@ -9,10 +9,11 @@ import msgspec
 
 from innkeeper_controller import access, quotas
 from innkeeper_controller.access import Right
-from innkeeper_controller.records import Datastore, Host, Lock, Network
+from innkeeper_controller.records import Datastore, Host, Lock, Network, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.admission import NAMED
 from innkeeper_controller.requests.table import Need, Request, Who
+from innkeeper_controller.requests.templates import keep_restricted
 from innkeeper_controller.requests.users import noted
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.usage import amounts_of
@@ -181,6 +182,8 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
     record: Any = NAMED[noun](turn, params)
     field = NOUNS[noun].notes
     given = noted(getattr(record, field), params.template, append=params.append)
+    if isinstance(record, VmRecord):
+        given = keep_restricted(turn, record.attributes, given)
     values: dict[str, object] = {field: given}
     if isinstance(record, Network):
         values |= _network_values(turn, record, given)

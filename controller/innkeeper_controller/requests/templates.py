@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from innkeeper_controller.records import AddressRange
-from innkeeper_controller.templates import parse
+from innkeeper_controller.templates import attributes_of, parse
 from innkeeper_controller.templates.attributes import Attribute, Pair
 from innkeeper_controller.templates.errors import TemplateError, sentence
 from innkeeper_controller.templates.kept import kept_as_text
 from innkeeper_controller.templates.network import network_template
+from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.templates.vm import with_overrides
-from innkeeper_controller.turn import Mistake, RefusalError
+from innkeeper_controller.turn import Mistake, RefusalError, Turn
 
 #: Ranges of one network; each is compared with all others.
 MAX_RANGES = 256
@@ -36,6 +37,21 @@ def refuse_restricted(mistakes: Sequence[Mistake]) -> None:
     """
     if mistakes:
         raise RefusalError("forbidden", sentence(mistakes[0]), mistakes=tuple(mistakes))
+
+
+def keep_restricted(turn: Turn, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return new notes of a VM in which what only administrators may say is as it was before.
+
+    Raises:
+        RefusalError: ``forbidden``: somebody else says something else.
+    """
+    if turn.user is None or turn.user.is_admin:
+        return dict(given)
+    table = turn.settings.restricted_vm
+    changed = {name: text for name, text in given.items() if before.get(name) != text}
+    refuse_restricted(restricted(attributes_of(changed), table))
+    missing = {name: text for name, text in before.items() if name not in given}
+    return {**given, **{name: text for name, text in missing.items() if restricted(attributes_of({name: text}), table)}}
 
 
 def network_from(text: str, given: Mapping[str, str], ranges: Sequence[AddressRange]) -> dict[str, object]:
