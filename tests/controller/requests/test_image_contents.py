@@ -18,6 +18,7 @@ from tests.controller.builders import (
     change,
     digest,
     end_leg,
+    finish,
     leg_ended,
     now,
     operation_of,
@@ -371,6 +372,28 @@ def test_an_image_is_its_vms_until_the_failed_end_of_that_is_retried():
     assert refused(reactor, "vm.submit", user=BOB, template=ONE_DISK)[0] == "in_use"
     end(reactor, vm)
     assert reactor.cluster.images[0].sha256 == digest("f")
+
+
+def test_a_persistent_disk_that_is_detached_is_its_image_from_then_on():
+    reactor = a_reactor(
+        a_host(1, images=[digest("e"), digest("b")]),
+        an_image(),
+        an_image(1, "data", sha256=digest("b"), type="datablock", persistent=True),
+    )
+    vm = a_vm(reactor, VmState.POWEROFF, template=ONE_DISK)
+    ask(reactor, "vm.attach_disk", user=ANN, vm_id=0, template="DISK = [ IMAGE = data ]")
+    finish(reactor, vm)
+    assert refused(reactor, "vm.submit", user=ANN, template=ONE_DISK.replace("tiny", "data"))[0] == "in_use"
+    ask(reactor, "vm.detach_disk", user=ANN, vm_id=0, disk_id=now(reactor, vm).spec.disks[1].disk_id)
+    leg = operation_of(reactor, vm).plan.legs[0]
+    end_leg(reactor, vm, results={step.step_id: SAVED for step in leg.steps if isinstance(step, SaveImage)})
+    image = reactor.cluster.images[1]
+
+    assert (image.sha256, image.home, image_state_word(reactor.cluster, image)) == (digest("f"), HostId(1), "ready")
+    assert script(reactor.cluster.operations[image.operation_id].plan) == [
+        (1, [f"0 EPILOG agent drop_image sha256:{'b' * 12}"])
+    ]
+    assert verify.findings(reactor.cluster) == ()
 
 
 def test_a_vm_that_was_never_deployed_gives_its_image_back_as_it_was():
