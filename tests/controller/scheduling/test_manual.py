@@ -10,6 +10,7 @@ from innkeeper_controller.scheduling.scores import POLICIES, score_name
 MANUAL = (Path(__file__).parents[3] / "docs" / "scheduling.md").read_text()
 CLAUSES = (
     "host state",
+    "cluster",
     "memory",
     "cpu",
     "hypervisor",
