@@ -15,6 +15,8 @@ from innkeeper_controller.opennebula.documents.vm import vm, vm_in_pool
 
 #: So many are drawn at once; then others have their turn.
 _SLICE: Final = 50
+#: Documents of what is gone that may lie about until they are swept out.
+_DEAD_KEPT: Final = 1_000
 #: Keys of one piece of a whole pool: 100 to 500 kB, which a socket takes at once.
 _SEGMENT: Final = 256
 
@@ -37,7 +39,6 @@ class Names:
             cluster.datastore_names,
             cluster.image_ids,
             cluster.network_ids,
-            cluster.host_ids,
             cluster.cluster_ids,
         )
         self._seen: list[dict[Any, Any]] = [dict(names) for names in self._names]
@@ -59,6 +60,7 @@ class Documents:
     def __init__(
         self,
         cluster: Cluster,
+        kind: str,
         names: Names,
         draw: Callable[[Cluster, Any], str],
         sources: tuple[Mapping[Any, Any], ...],
@@ -70,13 +72,14 @@ class Documents:
 
         Args:
             cluster: All records.
+            kind: Word for the records.
             names: The mark of names.
             draw: Makes the document of a record.
             sources: ``{key: value}`` of everything that a document shows; the first one has the records.
             newest_first: Whether ``everything`` begins with the highest key.
             more: Gives a plain value that a document shows as well, by key.
         """
-        self._cluster, self._names, self._draw = cluster, names, draw
+        self._cluster, self._kind, self._names, self._draw = cluster, kind, names, draw
         self._newest_first = newest_first
         self._records, self._sources, self._more = sources[0], sources, more
         #: ``{key: (what it was drawn from, the document)}``
@@ -85,6 +88,8 @@ class Documents:
         self._seen: tuple[dict[Any, Any], ...] = tuple({} for _ in sources)
         self._seen_more: dict[Any, object] = {}
         self._seen_mark: object = None
+        self._keys: list[Any] = []
+        self._keys_of = (-1, -1)
         #: ``{number: documents of the records whose keys it covers}``
         self._segments: dict[int, bytes] = {}
 
@@ -104,6 +109,8 @@ class Documents:
         if kept is not None and kept[0][-1] == more and kept[0][-2] is mark and all(map(is_, kept[0], shown)):
             return kept[1]
         document = escaped_document(self._draw(self._cluster, self._records[key]))
+        if len(self._kept) > len(self._records) + _DEAD_KEPT:
+            self._kept = {known: kept for known, kept in self._kept.items() if known in self._records}
         self._kept[key] = ((*shown, mark, more), document)
         return document
 
@@ -151,10 +158,20 @@ class Documents:
             self._seen_more = now
         return changed
 
+    def keys(self) -> list[Any]:
+        """Return the keys of all records in the order of lists; not to be written to."""
+        # Numbers are never given twice, so these two tell whether the records are the same ones.
+        now = (len(self._records), self._cluster.last_ids.get(self._kind, -1))
+        if now != self._keys_of:
+            self._keys_of, self._keys = now, sorted(self._records, reverse=self._newest_first)
+        return self._keys
+
     async def warm(self) -> None:
         """Draw what was never drawn, a slice at a time, so that a large pool stops nobody else."""
+        if len(self._records) - len(self._kept) <= _SLICE:
+            return
         missing = [key for key in self._records if key not in self._kept]
-        for start in range(0, len(missing) - _SLICE, _SLICE):
+        for start in range(0, len(missing), _SLICE):
             mark = self._names.mark()
             for key in missing[start : start + _SLICE]:
                 if key in self._records:
@@ -169,10 +186,11 @@ class Fragments:
         """Have drawn nothing yet."""
         names = Names(cluster)
         of_vms = (cluster.vms, cluster.history_of, cluster.observed)
-        self.vms = Documents(cluster, names, vm, of_vms, newest_first=newest_first)
-        self.vms_in_pool = Documents(cluster, names, vm_in_pool, of_vms, newest_first=newest_first)
+        self.vms = Documents(cluster, "vm", names, vm, of_vms, newest_first=newest_first)
+        self.vms_in_pool = Documents(cluster, "vm", names, vm_in_pool, of_vms, newest_first=newest_first)
         self.hosts = Documents(
             cluster,
+            "host",
             names,
             host,
             (cluster.hosts, cluster.used, cluster.load),

@@ -2,10 +2,12 @@
 
 from typing import Any, Final
 
+from innkeeper_controller import past_stays
 from innkeeper_controller.opennebula.arguments import integer
 from innkeeper_controller.opennebula.documents import accounting
-from innkeeper_controller.opennebula.methods.table import Answer, Call, Method
+from innkeeper_controller.opennebula.methods.table import Answer, Call, Method, typed
 from innkeeper_controller.opennebula.pools import ALL, GROUP, MINE, MINE_AND_GROUPS, check_flag
+from innkeeper_controller.requests.accounting import Months, Span
 
 _FLAG: Final = integer("filter flag", ALL)
 _MONTHS: Final = 12
@@ -29,11 +31,15 @@ def _is_wanted(call: Call, record: Any) -> bool:  # noqa: ANN401 - stays and cos
     return True
 
 
+async def _ask(call: Call, request: str, params: dict[str, object]) -> Any:  # noqa: ANN401 - the table knows the type
+    wanted = typed(request, params)
+    assert isinstance(wanted, Span | Months), "the only ones that are asked here"
+    return await past_stays.answer(call.desk.controller, request, wanted, call.user)
+
+
 async def _accounting(call: Call) -> Answer:
-    answer = await call.ask(
-        "vm.accounting",
-        {"owner": _owner(call), "from_s": float(call["start"]), "to_s": float(call["end"])},
-    )
+    params = {"owner": _owner(call), "from_s": float(call["start"]), "to_s": float(call["end"])}
+    answer = await _ask(call, "vm.accounting", params)
     records = [each for each in answer.records if _is_wanted(call, each)]
     return accounting.accounting(call.cluster, records)
 
@@ -46,7 +52,7 @@ async def _showback(call: Call) -> Answer:
         "to_month": call["end month"],
         "to_year": call["end year"],
     }
-    answer = await call.ask("vm.showback", params)
+    answer = await _ask(call, "vm.showback", params)
     return accounting.showback(call.cluster, [each for each in answer.rows if _is_wanted(call, each)])
 
 

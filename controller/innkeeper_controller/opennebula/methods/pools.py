@@ -42,7 +42,7 @@ def _vm_pool(name: str, *, extended: bool) -> Method:
         if call["state"] in {ANY_STATE, DONE}:
             return await _with_past(call, extended=extended)
         documents = call.desk.fragments.vms if extended else call.desk.fragments.vms_in_pool
-        if not call.old:
+        if not call.old and _range(call).is_everything:
             await documents.warm()
         return await look(call, "vm.list", {}, lambda call, turn: _live_vms(call, turn, extended=extended))
 
@@ -72,7 +72,7 @@ def _live_vms(call: Call, turn: Turn, *, extended: bool) -> bytes | list[bytes]:
     if sees_everything(turn, flag) and state == NOT_DONE:
         if wanted.is_everything and not call.old:
             return _within("VM_POOL", *documents.everything())
-        numbers = sorted(cluster.vms, reverse=call.desk.newest_first)
+        numbers = documents.keys()
     else:
         records = chosen(turn, cluster.vms.values(), flag)
         numbers = sorted(
