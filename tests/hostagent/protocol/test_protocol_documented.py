@@ -8,8 +8,14 @@ import pytest
 
 from innkeeper_hostagent.protocol import frames, messages, session
 from innkeeper_hostagent.protocol.bulk import messages as bulk_messages
+from innkeeper_plugins.steps import VERBS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+STEP_ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in TEXT.partition("### Steps")[2].partition("\n###")[0].splitlines()
+    if line.startswith("| `")
+]
 ROWS = set(re.findall(r"^\| `(\w+)` \|", TEXT, flags=re.MULTILINE))
 
 
@@ -24,6 +30,16 @@ def tags_of(union):
 )
 def test_every_message_has_its_row(union):
     assert tags_of(union) <= ROWS
+
+
+@pytest.mark.parametrize("kind", VERBS, ids=lambda kind: kind.__name__)
+def test_every_step_has_its_row_with_who_carries_it_out_and_whether_it_is_final(kind):
+    rows = [cells for cells in STEP_ROWS if f"`{kind.__struct_config__.tag}`" in cells[0]]
+
+    verb = VERBS[kind]
+    carriers = {"agent": "agent", "transfer": "transfer driver", "hypervisor": "hypervisor driver"}
+    assert [carriers[verb.family] in cells[1] for cells in rows] == [True]
+    assert [verb.final and "final" not in " ".join(cells[2:]) for cells in rows] == [False]
 
 
 def test_every_kind_of_frame_is_in_the_grammar():

@@ -1,5 +1,7 @@
 """The driver ``qcow2`` lays thin disks over cached images, naming every format."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -178,3 +180,44 @@ def test_a_raw_disk_keeps_no_snapshots(driver, place, a_vm, a_disk):
         driver.snapshot_create(place, a_vm(raw), raw, 1)
 
     assert refused.value.code == "refused"
+
+
+def test_a_disk_is_copied_out_with_every_format_said_and_under_another_name(driver, place, a_vm, disk, monkeypatch):
+    vm = a_vm(disk)
+    driver.clone(place, vm, disk)
+    recorder = Recorder(monkeypatch, lambda argv: Path(argv[-1]).write_bytes(b"image"))
+    out = place.root / "out"
+    driver.cpds(place, vm, disk, out, None)
+
+    path = place.disk_path(vm, disk)
+    assert recorder.argvs == [("qemu-img", "convert", "-q", "-f", "qcow2", "-O", "qcow2", str(path), f"{out}.partial")]
+    assert out.read_bytes() == b"image"
+
+
+def test_a_disk_that_reads_from_anything_but_its_image_is_never_opened(
+    driver, place, a_vm, disk, monkeypatch, tmp_path
+):
+    vm, secret = a_vm(disk), tmp_path / "secret"
+    secret.write_bytes(b"s" * MIB)
+    driver.clone(place, vm, disk)
+    commands.run(
+        ("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", str(secret), "-F", "raw", str(place.disk_path(vm, disk))),
+        timeout_s=20,
+    )
+    recorder = Recorder(monkeypatch, lambda _argv: None)
+    with pytest.raises(DriverError) as failed:
+        driver.cpds(place, vm, disk, place.root / "out", None)
+
+    assert failed.value.code == "bad_image"
+    assert (recorder.argvs, (place.root / "out").exists()) == ([], False)
+
+
+def test_a_cancelled_copy_leaves_nothing_half_made(driver, place, a_vm, disk):
+    vm = a_vm(disk)
+    driver.clone(place, vm, disk)
+    place.cancel_after = 0
+    with pytest.raises(DriverError) as failed:
+        driver.cpds(place, vm, disk, place.root / "out", None)
+
+    assert failed.value.code == "cancelled"
+    assert list(place.root.glob("out*")) == []
