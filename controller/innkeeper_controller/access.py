@@ -105,7 +105,8 @@ def _group(_cluster: Cluster, group: Group) -> Thing:
 
 
 def _host(_cluster: Cluster, host: Host) -> Thing:
-    return Thing(kind="HOST", number=host.host_id, clusters=(host.cluster_id,))
+    # All may see what there is; going there is another right.
+    return Thing(kind="HOST", number=host.host_id, mode=0o004, clusters=(host.cluster_id,))
 
 
 def _operation(cluster: Cluster, operation: Operation) -> Thing:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from innkeeper_controller import fitting, lifecycle, operations, planner, rest
+from innkeeper_controller import fitting, lifecycle, operations, planner, quotas, rest
 from innkeeper_controller.lifecycle import IllegalMoveError
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
@@ -148,6 +148,7 @@ def suspend(turn: Turn, vm: VmRecord) -> None:
 
 def resume(turn: Turn, vm: VmRecord) -> None:
     """Let the VM go on: on its host, or, where it gave its host up, wherever the scheduler puts it."""
+    quotas.charge_running(turn, vm)
     if vm.state in {VmState.STOPPED, VmState.UNDEPLOYED}:
         move(turn, vm, "resume")
     else:

@@ -7,10 +7,13 @@ The group of administrators and its members have none.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import msgspec
+
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.records import ADMINS, Group, User
+from innkeeper_controller.records import ADMINS, Group, User, VmRecord
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_controller.usage import Account, Amounts
+from innkeeper_controller.usage import RUNNING_STATES, Account, Amounts, amounts_of
+from innkeeper_plugins.vocabulary import VmState
 
 #: In place of a limit: what is said for all users, or all groups, holds.
 DEFAULT: Final = -1.0
@@ -39,6 +42,22 @@ def charge(turn: Turn, owner: str, group: str, amounts: Amounts) -> None:
         found = first_excess(turn.cluster, account, amounts)
         if found is not None:
             raise RefusalError("over_quota", _sentence(turn.cluster, account, found, amounts[found]))
+
+
+def charge_running(turn: Turn, vm: VmRecord) -> None:
+    """Make sure that a VM which has given its host back may run again.
+
+    Raises:
+        RefusalError: ``over_quota``.
+    """
+    if vm.state in RUNNING_STATES or vm.state is VmState.DONE:
+        return
+    running = {name: amount for name, amount in amounts_of(_woken(vm)).items() if name.startswith("vm.running_")}
+    charge(turn, vm.owner, vm.group, running)
+
+
+def _woken(vm: VmRecord) -> VmRecord:
+    return msgspec.structs.replace(vm, state=VmState.RUNNING)
 
 
 def first_excess(cluster: Cluster, account: Account, amounts: Amounts) -> str | None:

@@ -8,9 +8,12 @@ import re
 
 import msgspec
 
+from innkeeper_controller import past_stays
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.reactor import allow
 from innkeeper_controller.records import Operation, User, VmRecord
+from innkeeper_controller.requests.accounting import Months, Span
+from innkeeper_controller.requests.admission import admit
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.requests.vms import ListVms
 from innkeeper_controller.shell import Controller
@@ -34,6 +37,8 @@ class Past:
     @staticmethod
     def is_asked(name: str, params: Value) -> bool:
         """Whether the request is about what memory never has."""
+        if name in past_stays.ASKED:
+            return True
         return name == "vm.list" and isinstance(params, ListVms) and params.state.upper() == VmState.DONE
 
     @staticmethod
@@ -42,17 +47,23 @@ class Past:
         return name in _ABOUT_ONE
 
     async def answer(self, name: str, params: Value, user: User | None) -> bytes:
-        """List DONE VMs.
+        """List DONE VMs, or tell what VMs took of hosts.
 
         Raises:
             RefusalError: as the request's handler does.
         """
-        assert isinstance(params, ListVms), "the only request that is about the past alone"
+        if isinstance(params, Span | Months):
+            return _encode(await past_stays.answer(self._controller, name, params, user))
+        assert isinstance(params, ListVms), "what else is about the past alone"
         allow(REQUESTS[name].who, user)
+        # Other people's are asked for by nobody but administrators: a page of them would come out empty.
+        owner = params.owner if user is None or user.is_admin else user.name
+        if params.owner not in {"", owner}:
+            return _encode(())
         vms = await self._controller.reading.done_vms(
-            after=params.after, limit=max(1, params.limit), owner=params.owner, name=params.name
+            after=params.after, limit=max(1, params.limit), owner=owner, name=params.name
         )
-        return self._handled(name, params, user, self._cluster(*vms))
+        return self._handled(name, params, user, self._cluster(*[each for each in vms if _is_of(each, user)]))
 
     async def answer_or(self, refusal: RefusalError, name: str, params: Value, user: User | None) -> bytes:
         """Answer with what the archive has.
@@ -61,7 +72,7 @@ class Past:
             RefusalError: ``refusal``, where it has nothing either; or as the request's handler does.
         """
         records = await self._found(params)
-        if not records:
+        if not records or not all(_is_of(each, user) for each in records):
             raise refusal
         return self._handled(name, params, user, self._cluster(*records))
 
@@ -73,7 +84,10 @@ class Past:
             operation_id = getattr(vm, "last_operation_id", None) or ""
             found = [vm, await reading.record("operation", operation_id)]
         elif _OPERATION_ID.fullmatch(operation_id):
-            found = [await reading.record("operation", operation_id)]
+            operation = await reading.record("operation", operation_id)
+            # With what it was about: who may see that, may see it.
+            kind, _, number = getattr(operation, "subject", "").partition(":")
+            found = [operation, await reading.record("vm", int(number)) if kind == "vm" else None]
         else:
             found = []
         return [record for record in found if isinstance(record, VmRecord | Operation)]
@@ -89,4 +103,12 @@ class Past:
         request = REQUESTS[name]
         allow(request.who, user)
         turn = Turn(cluster, self._controller.reactor.settings, 0.0, user.name if user else "", user=user)
+        admit(turn, request, params)
         return _encode(request.handler(turn, params))
+
+
+def _is_of(record: VmRecord | Operation, user: User | None) -> bool:
+    """Return whether a VM is from the time of the user: whoever has an old name anew has nothing of before."""
+    if user is None or user.is_admin or not isinstance(record, VmRecord) or record.owner != user.name:
+        return True
+    return record.submitted_at_s >= user.created_at_s

@@ -11,7 +11,7 @@ from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.templates import keys_from, network_from
 from innkeeper_controller.requests.views import LeaseView, NetworkView, lease_view, network_view
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Value
+from innkeeper_plugins.vocabulary import Value, VmId
 
 _replace = msgspec.structs.replace
 
@@ -212,10 +212,16 @@ def _child(turn: Turn, parent: Network, name: str) -> Network:
 
 
 def taken(turn: Turn, params: NamedNetwork) -> tuple[LeaseView, ...]:
-    """List the addresses that are not free, in their order."""
+    """List the addresses that are not free, in their order; whose VMs have them, only who may use those learns."""
     network = find.network(turn.cluster, params.network)
     found = sorted(leases.of_network(turn, network), key=lambda lease: (lease.range_index, lease.offset))
-    return tuple(lease_view(lease) for lease in found)
+    vms = {each.vm_id: turn.cluster.vms[each.vm_id] for each in found if each.vm_id in turn.cluster.vms}
+    known = {vm.vm_id for vm in access.visible(turn, vms.values())}
+    return tuple(_hidden(lease_view(lease), known) for lease in found)
+
+
+def _hidden(view: LeaseView, known: set[VmId]) -> LeaseView:
+    return view if view.vm_id in known else _replace(view, vm_id=None, nic_id=None)
 
 
 REQUESTS = (

@@ -1,10 +1,11 @@
 """Requests about VMs."""
 
+import itertools
 from typing import Any
 
 import msgspec
 
-from innkeeper_controller import actions, scheduler, submission
+from innkeeper_controller import access, actions, scheduler, submission
 from innkeeper_controller.access import Right
 from innkeeper_controller.records import VmRecord
 from innkeeper_controller.requests import find
@@ -12,7 +13,7 @@ from innkeeper_controller.requests.table import Need, Request, Who
 from innkeeper_controller.requests.views import OperationView, VmDetail, VmView, operation_view, vm_detail, vm_view
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_plugins.steps import script_line
-from innkeeper_plugins.vocabulary import Value, VmState
+from innkeeper_plugins.vocabulary import HostId, Value, VmState
 
 #: Longest page of a list.
 MAX_PAGE = 10_000
@@ -151,25 +152,23 @@ def submit(turn: Turn, params: SubmitVm) -> Submitted:
 
 
 def vms(turn: Turn, params: ListVms) -> tuple[VmView, ...]:
-    """List VMs by ascending id; DONE ones are in their history only."""
+    """List the VMs that one may use by ascending id; DONE ones are in their history only."""
     if params.state and params.state.upper() not in VmState.__members__:
         raise RefusalError("bad_request", f"{params.state!r} is no state; use one of {', '.join(VmState)}.")
     host_id = find.host(turn.cluster, params.host).host_id if params.host else None
     limit = min(max(params.limit, 1), MAX_PAGE)
-    found: list[VmView] = []
-    for vm in turn.cluster.vms.values():
-        if (
-            vm.vm_id <= params.after
-            or (params.state and vm.state != params.state.upper())
-            or (host_id is not None and vm.host_id != host_id)
-            or (params.owner and vm.owner != params.owner)
-            or params.name not in vm.name
-        ):
-            continue
-        found.append(vm_view(turn.cluster, vm))
-        if len(found) == limit:
-            break
-    return tuple(found)
+    matching = (vm for vm in turn.cluster.vms.values() if _matches(vm, params, host_id))
+    return tuple(vm_view(turn.cluster, vm) for vm in itertools.islice(access.visible(turn, matching), limit))
+
+
+def _matches(vm: VmRecord, params: ListVms, host_id: HostId | None) -> bool:
+    return (
+        vm.vm_id > params.after
+        and (not params.state or vm.state == params.state.upper())
+        and (host_id is None or vm.host_id == host_id)
+        and (not params.owner or vm.owner == params.owner)
+        and params.name in vm.name
+    )
 
 
 def show(turn: Turn, params: OneVm) -> VmDetail:
@@ -187,8 +186,9 @@ def acted(turn: Turn, vm: VmRecord) -> Acted:
 
 def deploy(turn: Turn, params: DeployVm) -> Acted:
     """Deploy the VM on that host."""
-    vm = find.vm(turn, params.vm_id)
-    actions.deploy(turn, vm, find.host(turn.cluster, params.host))
+    vm, host = find.vm(turn, params.vm_id), find.host(turn.cluster, params.host)
+    access.authorize(turn, Right.MANAGE, host)
+    actions.deploy(turn, vm, host)
     return acted(turn, vm)
 
 
@@ -197,6 +197,7 @@ def migrate(turn: Turn, params: MigrateVm) -> Acted:
     vm = find.vm(turn, params.vm_id)
     actions.check_movable(turn, vm, live=params.live)
     target = find.host(turn.cluster, params.host) if params.host else scheduler.choose_target(turn, vm)
+    access.authorize(turn, Right.MANAGE, target)
     actions.migrate(turn, vm, target, live=params.live, off=params.off)
     return acted(turn, vm)
 
