@@ -27,7 +27,7 @@ IDLE = 1_000
 HOSTILE_MEMORY_MB = 20.0
 DEPLOY_TEMPLATE = 'NAME = "bench"\nCPU = 0.1\nMEMORY = 16\nDISK = [ TYPE = fs, SIZE = 1 ]\nHYPERVISOR = "simulated"\n'
 #: Hosts of a filled store have no agents; nobody is to notice.
-_NOBODY_MISSES_HOSTS = "unknown_after_s = 1e9\nscheduler = \"none\""
+_NOBODY_MISSES_HOSTS = 'unknown_after_s = 1e9\nscheduler = "none"'
 
 Row = dict[str, object]
 
@@ -184,7 +184,11 @@ def hostile(started: Fleet) -> Iterator[Row]:
             more_mb = max(0.0, most_mb - before_mb)
             yield row(f"{what}, {who}: refused", took_s * 1000, "ms", "<= 100", holds=took_s <= 0.1)
             yield row(
-                f"{what}, {who}: memory", more_mb, "MB more", f"<= {HOSTILE_MEMORY_MB:.0f}", holds=more_mb <= HOSTILE_MEMORY_MB
+                f"{what}, {who}: memory",
+                more_mb,
+                "MB more",
+                f"<= {HOSTILE_MEMORY_MB:.0f}",
+                holds=more_mb <= HOSTILE_MEMORY_MB,
             )
 
 
@@ -209,7 +213,9 @@ def never_ending(started: Fleet) -> Iterator[Row]:
         for _ in range(200):
             connection = Connection(started.endpoint)
             stack.callback(connection.socket.close)
-            connection.socket.sendall(b"POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"<" * 1000)
+            connection.socket.sendall(
+                b"POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"<" * 1000
+            )
         beside = percentile_ms(storm(started.endpoint, lambda _: body, READS, CLIENTS)[1], 0.99)
     yield row(f"p99 with 200 requests that never end (alone {alone:.1f} ms)", beside / alone, "x alone")
 

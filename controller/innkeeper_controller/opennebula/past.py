@@ -49,7 +49,5 @@ class Past:
                 stays.setdefault(stay.vm_id, []).append(stay)
         cluster = copy.copy(self._controller.reactor.cluster)
         cluster.vms = {each.vm_id: each for each in vms}
-        cluster.history_of = {
-            vm_id: tuple(sorted(each, key=lambda stay: stay.seq)) for vm_id, each in stays.items()
-        }
+        cluster.history_of = {vm_id: tuple(sorted(each, key=lambda stay: stay.seq)) for vm_id, each in stays.items()}
         return cluster

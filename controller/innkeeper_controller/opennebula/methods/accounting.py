@@ -10,7 +10,6 @@ from innkeeper_controller.opennebula.pools import ALL, GROUP, MINE, MINE_AND_GRO
 from innkeeper_controller.requests.accounting import Months, Span
 
 _FLAG: Final = integer("filter flag", ALL)
-_MONTHS: Final = 12
 
 
 def _owner(call: Call) -> str:
@@ -34,7 +33,10 @@ def _is_wanted(call: Call, record: Any) -> bool:  # noqa: ANN401 - stays and cos
 async def _ask(call: Call, request: str, params: dict[str, object]) -> Any:  # noqa: ANN401 - the table knows the type
     wanted = typed(request, params)
     assert isinstance(wanted, Span | Months), "the only ones that are asked here"
-    return await past_stays.answer(call.desk.controller, request, wanted, call.user)
+    answer = await past_stays.answer(call.desk.controller, request, wanted, call.user)
+    # What memory told may not be durable yet.
+    await call.desk.controller.pipeline.settled()
+    return answer
 
 
 async def _accounting(call: Call) -> Answer:
