@@ -1,9 +1,10 @@
 """Requests about what VMs took of hosts, what that costs, and what guests and hosts used lately.
 
-The handlers see the stays of VMs that are not DONE; ``api.past`` adds those of the others.
+The handlers see the stays of VMs that are not DONE; ``past_stays`` adds those of the others.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from innkeeper_controller import accounting
 from innkeeper_controller.access import Right
@@ -28,9 +29,37 @@ class Span(Value):
     group: str = ""
     #: Of one VM only; -1 for all.
     vm_id: int = -1
-    from_s: Moment = 0.0
-    #: Not counted any more; 0 for now.
-    to_s: Moment = 0.0
+    from_s: Moment = -1.0
+    #: Not counted any more; -1 for now.
+    to_s: Moment = -1.0
+
+
+class Months(Value):
+    """Whose VMs, and of which months; -1 for the first there is, and for the present one."""
+
+    #: Empty for all that who asks may see.
+    owner: str = ""
+    group: str = ""
+    #: Of one VM only; -1 for all.
+    vm_id: int = -1
+    #: 1 to 12.
+    from_month: int = -1
+    from_year: int = -1
+    #: The last of them.
+    to_month: int = -1
+    to_year: int = -1
+
+
+class Stays(Value):
+    """Stays of VMs on hosts, in order of VM and number."""
+
+    records: tuple[HistoryRecord, ...]
+
+
+class Costs(Value):
+    """What VMs cost, in order of VM and month."""
+
+    rows: tuple[Cost, ...]
 
 
 class NamedHost(Value):
@@ -39,22 +68,48 @@ class NamedHost(Value):
     host: str
 
 
-def stays(turn: Turn, params: Span) -> tuple[HistoryRecord, ...]:
+def stays(turn: Turn, params: Span) -> Stays:
     """Return the stays of VMs on hosts in that time."""
-    return tuple(accounting.overlapping(_wanted(turn, params), params.from_s, params.to_s or None))
+    from_s, to_s = span_of(params, turn.now_s)
+    return Stays(records=tuple(accounting.overlapping(_wanted(turn, params), from_s, to_s)))
 
 
-def costs(turn: Turn, params: Span) -> tuple[Cost, ...]:
-    """Return what VMs cost in each month of that time."""
+def costs(turn: Turn, params: Months) -> Costs:
+    """Return what VMs cost in each of those months."""
     records = list(_wanted(turn, params))
-    to_s = min(params.to_s or turn.now_s, turn.now_s)
-    from_s = max(params.from_s, min((each.began_at_s for each in records), default=to_s))
+    from_s, to_s = span_of(params, turn.now_s)
+    from_s = max(from_s, min((each.began_at_s for each in records), default=to_s))
     if to_s - from_s > MAX_SPAN_S:
         raise RefusalError("bad_request", f"Ask about at most {accounting.MAX_YEARS} years at once.")
-    return tuple(accounting.showback(records, from_s, to_s))
+    return Costs(rows=tuple(accounting.showback(records, from_s, to_s)))
 
 
-def _wanted(turn: Turn, params: Span) -> Iterator[HistoryRecord]:
+def span_of(params: Span | Months, now_s: Moment) -> tuple[Moment, Moment]:
+    """Return from when until when, at most until now.
+
+    Raises:
+        RefusalError: ``bad_request``: there is no such month.
+    """
+    if isinstance(params, Span):
+        end_s = params.to_s if params.to_s >= 0 else now_s
+        return max(params.from_s, 0.0), min(end_s, now_s)
+    begin_s = _month(params.from_year, params.from_month, 0.0)
+    end_s = _month(params.to_year, params.to_month, now_s, later=1)
+    return begin_s, min(end_s, now_s)
+
+
+def _month(year: int, month: int, otherwise: Moment, *, later: int = 0) -> Moment:
+    if year < 0 and month < 0:
+        return otherwise
+    try:
+        datetime(year, month, 1, tzinfo=UTC)
+        found = datetime(year + (month - 1 + later) // 12, (month - 1 + later) % 12 + 1, 1, tzinfo=UTC)
+    except ValueError as error:
+        raise RefusalError("bad_request", f"There is no month {month} of a year {year}.") from error
+    return found.timestamp()
+
+
+def _wanted(turn: Turn, params: Span | Months) -> Iterator[HistoryRecord]:
     user = turn.user
     sees_all = user is None or user.is_admin
     of_groups = {group.name for group in turn.cluster.groups.values() if user is not None and user.name in group.admins}
@@ -84,11 +139,11 @@ REQUESTS = (
         "accounting",
         "/v1/accounting",
         Span,
-        tuple[HistoryRecord, ...],
+        Stays,
         "List the stays of VMs on hosts, with what they took and when they ran.",
         stays,
     ),
-    read_row("showback", "/v1/showback", Span, tuple[Cost, ...], "Say what VMs cost, month by month.", costs),
+    read_row("showback", "/v1/showback", Months, Costs, "Say what VMs cost, month by month.", costs),
     read_row(
         "monitoring",
         "/v1/vms/{vm_id}/monitoring",

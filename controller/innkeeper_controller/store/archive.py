@@ -122,6 +122,16 @@ class Archive:
             found = [each for part in parts for each in _records(connection, "history", column.in_(part))]
         return [each for each in found if isinstance(each, HistoryRecord)]
 
+    def history(self, *, from_s: float, to_s: float, vm_id: int = -1, owner: str = "") -> list[HistoryRecord]:
+        """Return the stays from ``from_s`` on and before ``to_s``, of one VM or owner or of all, in no order."""
+        columns = TABLES["history"].c
+        conditions = [columns.began_at_s < to_s, or_(columns.ended_at_s.is_(None), columns.ended_at_s > from_s)]
+        if vm_id >= 0:
+            conditions.append(columns.vm_id == vm_id)
+        with self._engine.connect() as connection:
+            found = list(_records(connection, "history", *conditions))
+        return [each for each in found if isinstance(each, HistoryRecord) and owner in {"", each.owner}]
+
     def operations(self, subject: str) -> list[Operation]:
         """Return all operations of a VM or image, the oldest first."""
         table = TABLES["operation"]
@@ -174,7 +184,10 @@ def _meta(connection: Connection) -> dict[str, str]:
 
 
 def _live(word: str) -> Sequence[ColumnElement[bool]]:
-    return [TABLES["vm"].c.state != VmState.DONE.value] if word == "vm" else []
+    live = TABLES["vm"].c.state != VmState.DONE.value
+    if word == "history":
+        return [TABLES["history"].c.vm_id.in_(select(TABLES["vm"].c.vm_id).where(live))]
+    return [live] if word == "vm" else []
 
 
 def _records(connection: Connection, kind: str, *conditions: ColumnElement[bool]) -> Iterator[Record]:

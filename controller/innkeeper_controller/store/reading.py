@@ -62,6 +62,11 @@ class Reading:
         """Return the stays of these VMs on hosts, DONE ones too, in no order."""
         return await self._run(partial(self._archive.stays, vm_ids))
 
+    async def history(self, *, from_s: float, to_s: float, vm_id: int, owner: str) -> list[HistoryRecord]:
+        """Return the stays on hosts from ``from_s`` on and before ``to_s``, DONE VMs' too, in no order."""
+        read = partial(self._archive.history, from_s=from_s, to_s=to_s, vm_id=vm_id, owner=owner)
+        return await self._run(read)
+
     async def operations(self, subject: str) -> list[Operation]:
         """Return all operations of a VM or image, the oldest first."""
         return await self._run(partial(self._archive.operations, subject))
