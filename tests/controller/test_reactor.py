@@ -34,9 +34,10 @@ from tests.controller.builders import (
 
 from innkeeper_controller import agents, verify
 from innkeeper_controller.cluster import Cluster, changed_fields, tell_again
+from innkeeper_controller.furniture import DATASTORES, DEFAULT_CLUSTER
 from innkeeper_controller.lifecycle import AT_REST
 from innkeeper_controller.reactor import Reactor
-from innkeeper_controller.records import KINDS, Datastore
+from innkeeper_controller.records import KINDS
 from innkeeper_controller.requests.table import Nothing
 from innkeeper_controller.requests.vms import OneVm
 from innkeeper_controller.turn import RefusalError
@@ -74,14 +75,17 @@ def test_a_handler_is_called_after_its_message():
     }
 
 
-def test_the_first_start_makes_the_first_datastore_and_a_later_one_does_not():
+def test_the_first_start_furnishes_and_a_later_one_does_not():
     reactor = Reactor(Cluster(), a_reactor().settings, bytes)
     first = reactor.started(NOW_S)
     ask(reactor, "host.add", name="x")
-    ask(reactor, "datastore.delete", datastore="default")
+    ask(reactor, "datastore.delete", datastore="files")
     second = reactor.started(NOW_S)
 
-    assert [change.new for change in first.changes] == [Datastore(name="default", driver="qcow2")]
+    assert [change.new for change in first.changes if change.kind in {"datastore", "cluster"}] == [
+        DEFAULT_CLUSTER,
+        *DATASTORES,
+    ]
     assert (second.changes, [event.what for event in second.events]) == ([], ["controller.started"])
 
 

@@ -12,8 +12,8 @@ STANDARD: dict[str, str] = {
     "ID": "Number of the host.",
     "NAME": "Name of the host.",
     "HOSTNAME": "The same, as early OpenNebula called it.",
-    "CLUSTER": "Name of the host's cluster; there is one, `default`.",
-    "CLUSTER_ID": "Number of the host's cluster; always 0.",
+    "CLUSTER": "Name of the host's cluster.",
+    "CLUSTER_ID": "Number of the host's cluster; 0 is `default`.",
     "HYPERVISOR": "Hypervisor drivers of the host; `=` holds if it is one of them.",
     "ARCH": "Processor architecture, `x86_64`.",
     "TOTAL_CPU": "Processors, 100 for each core.",
@@ -42,6 +42,15 @@ PROBED: frozenset[str] = frozenset(
 )  # fmt: skip
 KNOWN: frozenset[str] = frozenset(STANDARD) | PROBED
 
+#: What OpenNebula 1 and 2 called them.
+_OLD = {
+    "FREECPU": "FREE_CPU",
+    "FREEMEMORY": "FREE_MEMORY",
+    "TOTALCPU": "TOTAL_CPU",
+    "TOTALMEMORY": "TOTAL_MEMORY",
+    "USEDCPU": "USED_CPU",
+    "USEDMEMORY": "USED_MEMORY",
+}
 _PLAIN = re.compile(r"[A-Z_][A-Z0-9_]*")
 #: Parents in OpenNebula's host document whose children are our attributes.
 _PARENTS = frozenset({"HOST", "TEMPLATE", "HOST_SHARE"})
@@ -51,7 +60,7 @@ _VM_PATHS = frozenset({("VMS", "ID"), ("VMS", "VM", "ID")})
 def canonical(written: str) -> str:
     """Return the attribute that a name or a path into OpenNebula's host document means.
 
-    ``"HOST/VMS/ID"`` is ``CURRENT_VMS``, ``HOST/HOST_SHARE/FREE_CPU`` is ``FREE_CPU``.
+    ``"HOST/VMS/ID"`` is ``CURRENT_VMS``, ``HOST/HOST_SHARE/FREE_CPU`` and ``FREECPU`` are ``FREE_CPU``.
 
     Raises:
         ValueError: it can mean none.
@@ -63,7 +72,7 @@ def canonical(written: str) -> str:
         return "CURRENT_VMS"
     if len(steps) != 1 or not _PLAIN.fullmatch(steps[0]):
         raise ValueError(f"{written!r} is neither a host attribute nor a path to one, like HOST/VMS/ID.")
-    return steps[0]
+    return _OLD.get(steps[0], steps[0])
 
 
 def likely(name: str, known: Collection[str]) -> str:
