@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from innkeeper_controller.templates.attributes import Attribute, Pair, brief
 from innkeeper_controller.templates.errors import close_to
-from innkeeper_controller.templates.values import Scalar, WrongValueError, typed
+from innkeeper_controller.templates.values import Scalar, WrongValueError, may_be_empty, typed
 from innkeeper_controller.templates.vocabulary import Field, Kind, Table, Use
 from innkeeper_controller.turn import Mistake
 
@@ -227,6 +227,9 @@ class _Check:
         return key
 
     def _scalar(self, into: dict[str, Entry], known: Field, text: str, place: tuple[int, int], name: str) -> None:
+        if not text.strip() and not known.required and not may_be_empty(known):
+            self._findings.remark(place, name, f"{known.name} is empty and counts as not given.")
+            return
         try:
             into[known.name] = Entry(typed(known, text.strip()), *place)
         except WrongValueError as wrong:

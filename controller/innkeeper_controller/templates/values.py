@@ -34,7 +34,7 @@ def typed(known: Field, text: str) -> Scalar:
         WrongValueError: the text is none.
     """
     if not text and known.kind not in {Kind.TEXT, Kind.REQUIREMENTS, Kind.RANK}:
-        raise WrongValueError(f"{known.name} has no value; give one, like {known.example}, or leave {known.name} out.")
+        raise WrongValueError(f"{known.name} has no value; give one, like {known.example}.")
     match known.kind:
         case Kind.INTEGER:
             return int(_bounded(known, text, _INTEGER))
@@ -48,6 +48,13 @@ def typed(known: Field, text: str) -> Scalar:
             return _address(known, text)
         case _:
             return _text(known, text)
+
+
+def may_be_empty(known: Field) -> bool:
+    """Whether an empty text is a value of the field; of others, programs write it for one that is not given."""
+    if known.kind is Kind.TEXT:
+        return not known.pattern or re.fullmatch(known.pattern, "") is not None
+    return known.kind in {Kind.REQUIREMENTS, Kind.RANK}
 
 
 def _bounded(known: Field, text: str, form: re.Pattern[str]) -> float:

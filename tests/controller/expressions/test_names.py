@@ -17,6 +17,8 @@ def test_every_fact_of_the_built_in_probes_is_known():
     [
         ("free_cpu", "FREE_CPU"),
         ("HOST/VMS/ID", "CURRENT_VMS"),
+        ("freecpu", "FREE_CPU"),
+        ("TOTALMEMORY", "TOTAL_MEMORY"),
         ("/VMS/VM/ID", "CURRENT_VMS"),
         ("HOST/HOST_SHARE/FREE_CPU", "FREE_CPU"),
         ("TEMPLATE/RACK", "RACK"),
