@@ -7,6 +7,8 @@ from innkeeper_controller.templates.validation import Checked, Group
 from innkeeper_plugins.vocabulary import Graphics, InputDevice, Raw, Topology
 
 _PASSED_AS_BOOLEAN = ("yes", "no")
+#: More are refused by hypervisors: the protocol cuts them off.
+_MAX_VNC_PASSWORD = 8
 #: OpenNebula's names of hypervisors that our driver runs.
 _OURS = frozenset({"kvm", "qemu", "libvirt"})
 #: Hypervisors whose raw text is XML.
@@ -21,12 +23,16 @@ def graphics_of(checked: Checked) -> Graphics | None:
     if not groups:
         return None
     group = groups[0]
+    kind, password = group.text("TYPE", "vnc"), group.text("PASSWD")
+    if kind == "vnc" and len(password) > _MAX_VNC_PASSWORD:
+        text = f"A password of VNC has up to {_MAX_VNC_PASSWORD} characters, not {len(password)}."
+        checked.findings.mistake(group.place("PASSWD"), "GRAPHICS/PASSWD", text)
     return Graphics(
-        type=group.text("TYPE", "vnc"),
+        type=kind,
         listen=group.text("LISTEN", "127.0.0.1"),
         port=group.integer("PORT") or None,
         keymap=group.text("KEYMAP"),
-        password=group.text("PASSWD"),
+        password=password,
     )
 
 
@@ -42,6 +48,11 @@ def features_of(checked: Checked) -> dict[str, str]:
 def inputs_of(checked: Checked) -> tuple[InputDevice, ...]:
     """Return the pointers and keyboards in order."""
     groups = checked.vectors.get("INPUT", ())
+    for group in groups:
+        if (group.text("TYPE"), group.text("BUS")) == ("tablet", "ps2"):
+            checked.findings.mistake(
+                group.place("BUS"), "INPUT/BUS", "A tablet is connected by usb or virtio, not by ps2."
+            )
     return tuple(InputDevice(type=group.text("TYPE"), bus=group.text("BUS")) for group in groups)
 
 

@@ -444,6 +444,14 @@ def test_what_a_topology_leaves_out_is_made_of_the_rest(text, vcpus, topology):
             'RAW = [ TYPE = kvm, DATA = "<a>" ]',
             "line 2, column 29: DATA of RAW has to be XML elements: mismatched tag.",
         ),
+        (
+            "INPUT = [ TYPE = tablet, BUS = ps2 ]",
+            "line 2, column 32: A tablet is connected by usb or virtio, not by ps2.",
+        ),
+        (
+            "GRAPHICS = [ PASSWD = 123456789 ]",
+            "line 2, column 23: A password of VNC has up to 8 characters, not 9.",
+        ),
         ("INPUT = [ BUS = usb ]", "line 2, column 1: INPUT needs TYPE, like TYPE = tablet."),
         ("CPU_COST = much", "line 2, column 12: CPU_COST has to be a number, not 'much'."),
         (
