@@ -17,8 +17,11 @@ from innkeeper_plugins.vocabulary import Value
 
 #: First two octets of a MAC that is made from an IP: locally administered, unicast.
 MAC_PREFIX = 0x0200
-#: First two octets of a MAC that is made up for a range without IPv4 addresses.
-MADE_UP_MAC_PREFIX = 0x0201
+#: First octet of a MAC that is made up for a range without IPv4 addresses: locally administered, unicast, and not that
+#: of those made from IPs.
+MADE_UP_MAC_OCTET = 0x06
+#: What of the other five octets is made up: so much that ranges hardly ever meet, and none counts into the first octet.
+_MADE_UP_BITS = 0x7F_FFFF_0000
 #: Addresses in one range, at most.
 MAX_RANGE_SIZE = 1 << 24
 #: Types of ranges whose addresses have an IPv4 part.
@@ -176,8 +179,8 @@ def completed(wanted: AddressRange, others: Sequence[AddressRange], *, network_i
         return numbered
     for attempt in itertools.count():
         word = f"network {network_id} range {ar_id} attempt {attempt}".encode()
-        low = int.from_bytes(hashlib.blake2s(word, digest_size=4).digest(), "big") & ~0xFFFF
-        made = msgspec.structs.replace(numbered, mac=format_mac(MADE_UP_MAC_PREFIX << 32 | low))
+        low = int.from_bytes(hashlib.blake2s(word, digest_size=5).digest(), "big") & _MADE_UP_BITS
+        made = msgspec.structs.replace(numbered, mac=format_mac(MADE_UP_MAC_OCTET << 40 | low))
         if all(overlap(each, made) is None for each in others):
             return made
     raise AssertionError

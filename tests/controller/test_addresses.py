@@ -216,8 +216,16 @@ def test_a_range_without_ip_gets_a_mac_that_is_its_own_and_always_the_same():
     made = completed(wanted, (), network_id=3, ar_id=5)
 
     assert made == completed(wanted, (), network_id=3, ar_id=5)
-    assert (made.ar_id, made.mac[:5], range_faults((made,))) == (5, "02:01", ())
+    assert (made.ar_id, made.mac[:3], range_faults((made,))) == (5, "06:", ())
     assert overlap(made, completed(wanted, (made,), network_id=3, ar_id=5)) is None
+
+
+def test_as_many_of_the_largest_ranges_as_a_network_may_have_find_macs():
+    wanted, ranges = AddressRange(size=1 << 24, type="ETHER"), []
+    for number in range(256):
+        ranges.append(completed(wanted, ranges, network_id=0, ar_id=number))
+
+    assert range_faults(ranges) == ()
 
 
 @pytest.mark.parametrize(
