@@ -44,6 +44,7 @@ def follow(
         now_s: The moment of the change.
     """
     section = _section(vm, operation)
+    now_s = max(now_s, _latest(last)) if last is not None else now_s
     host_id = None if vm.state is VmState.DONE else vm.host_id
     stay = last if last is not None and last.ended_at_s is None else None
     ended: tuple[HistoryRecord, ...] = ()
@@ -58,6 +59,15 @@ def follow(
         stay = _replace(stay, cluster_id=host.cluster_id if host is not None else 0)
     marked = _marked(_described(stay, vm, operation), section, now_s)
     return (*ended, marked) if marked != last else ended
+
+
+#: Moments of a stay.
+_MOMENTS: Final = tuple(name for name in HistoryRecord.__struct_fields__ if name.endswith("_s"))
+
+
+def _latest(stay: HistoryRecord) -> Moment:
+    """Return the latest moment of a stay: a clock that was set back breaks no order."""
+    return max(moment for name in _MOMENTS if (moment := getattr(stay, name)) is not None)
 
 
 def _section(vm: VmRecord, operation: Operation | None) -> str:
