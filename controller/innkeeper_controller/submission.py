@@ -172,6 +172,8 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
         inputs=template.inputs,
         topology=template.topology,
         raw=template.raw,
+        vcpus_max=template.vcpus_max,
+        memory_max_mib=template.memory_max_mib,
         video=template.video,
         features=template.features,
     )

@@ -65,6 +65,9 @@ class VmTemplate(Value):
     cpu_model: str = ""
     topology: Topology | None = None
     raw: Raw | None = None
+    #: How far the running guest may be resized; 0 for no further than it is.
+    vcpus_max: int = 0
+    memory_max_mib: int = 0
     #: ``{ACPI: yes}``
     features: dict[str, str] = {}
     #: Hypervisor driver; empty for any.
@@ -169,6 +172,8 @@ def _built(checked: Checked, host_attributes: Collection[str]) -> VmTemplate:
         video=video_of(checked),
         topology=topology,
         raw=raw_of(checked),
+        vcpus_max=top.integer("VCPU_MAX"),
+        memory_max_mib=top.integer("MEMORY_MAX"),
         cpu_model=checked.only("CPU_MODEL").text("MODEL"),
         features=features_of(checked),
         hypervisor=_DRIVER_OF.get(hypervisor, hypervisor),
