@@ -30,6 +30,8 @@ _replace = msgspec.structs.replace
 
 #: Machines in the networks of class A, B and C.
 _CLASS_SIZES = {"A": (1 << 24) - 2, "B": (1 << 16) - 2, "C": (1 << 8) - 2}
+#: Runs of addresses that a FIXED network may have; each is compared with all others.
+MAX_RUNS = 256
 #: What OpenNebula's documents say of a range beside what was asked for; clients send it back.
 TOLD_OF_A_RANGE = frozenset(
     {
@@ -147,6 +149,10 @@ def _old_ranges(checked: Checked) -> tuple[AddressRange, ...]:
         found = tuple(_ranged(top, findings))
     else:
         found = _joined([_leased(group) for group in checked.vectors.get("LEASES", ()) if not group.is_damaged])
+    if len(found) > MAX_RUNS:
+        text = f"The LEASES of a network are at most {MAX_RUNS} runs of addresses, not {len(found)}."
+        findings.mistake((0, 0), "LEASES", text)
+        return ()
     for fault in range_faults(found):
         findings.mistake(top.place("NETWORK_ADDRESS"), "NETWORK_ADDRESS", fault.message)
     return found

@@ -95,6 +95,14 @@ def test_networks_of_old_become_ranges(text, ranges):
     assert network_template(parse(text)).ranges == expected
 
 
+def test_a_fixed_network_has_many_addresses_in_a_row_but_not_many_all_over():
+    together = "".join(f"LEASES = [ IP = 10.0.{n // 256}.{n % 256} ]\n" for n in range(1, 1000))
+    apart = "".join(f"LEASES = [ IP = 10.{n // 100}.{n % 100 * 2}.1 ]\n" for n in range(257))
+
+    assert network_template(parse(together)).ranges == (AddressRange(size=999, ip="10.0.0.1"),)
+    assert mistakes(network_template, apart) == ["The LEASES of a network are at most 256 runs of addresses, not 257."]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
