@@ -8,9 +8,8 @@ from pathlib import Path
 from innkeeper_controller.api.server import HttpServer
 
 
-async def main() -> None:
+async def main(body: bytes) -> None:
     """Serve."""
-    body = Path(sys.argv[1]).read_bytes()
     headers = [(b"content-type", b"text/xml; charset=utf-8"), (b"content-length", b"%d" % len(body))]
 
     async def app(_scope: object, receive: object, send: object) -> None:
@@ -27,4 +26,4 @@ async def main() -> None:
     await server.stop()
 
 
-asyncio.run(main())
+asyncio.run(main(Path(sys.argv[1]).read_bytes()))

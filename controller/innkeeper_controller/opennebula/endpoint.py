@@ -77,12 +77,12 @@ class Endpoint:
         except DisconnectedError:
             return
         except TooLargeError:
-            answer = wire.fault(MALFORMED, f"A call may have {self._max_bytes} bytes.")
+            fault = wire.fault(MALFORMED, f"A call may have {self._max_bytes} bytes.")
             # What is still on its way would only be thrown away.
-            await _send(send, _TOO_LARGE, answer, more=((b"connection", b"close"),))
+            await _send(send, _TOO_LARGE, fault, more=((b"connection", b"close"),))
             return
-        except FaultError as fault:
-            await _send(send, _OK, wire.fault(fault.code, str(fault)))
+        except FaultError as error:
+            await _send(send, _OK, wire.fault(error.code, str(error)))
             return
         name, answer, status = await self._answered(body, old=scope["raw_path"] in _OLD)
         await _send(send, _OK, *answer)
@@ -118,8 +118,7 @@ class Endpoint:
                 return name, [_OPEN[name](given)], _OK
             method = METHODS.get(name)
             if method is None or (old and name not in METHODS_OF_1_4):
-                name = ""
-                raise FaultError(UNKNOWN_METHOD, "Method not defined.")
+                return "unknown", [wire.fault(UNKNOWN_METHOD, "Method not defined.")], _BAD
             return name, await self._carried_out(method, given, old=old), _OK
         except FaultError as fault:
             return name or "unknown", [wire.fault(fault.code, str(fault))], _BAD

@@ -54,7 +54,7 @@ def _of_vm(cluster: Cluster, record: VmRecord) -> str:
     now = numbers_of(cluster, record)
     lcm_state = now.lcm_state if now.lcm_state <= _LAST_LCM_STATE else _RUNNING
     seen = cluster.observed.get(record.vm_id)
-    used_kib = (seen.memory_used_mib if seen is not None else record.spec.memory_mib) * _KIB
+    used_kib = (seen.memory_mib if seen is not None else record.spec.memory_mib) * _KIB
     return (
         f"<ID>{record.vm_id}</ID><UID>{user_id(cluster, record.owner)}</UID>{element('USERNAME', record.owner)}"
         f"{element('NAME', record.name)}<LAST_POLL>{last_heard(cluster, record)}</LAST_POLL>"

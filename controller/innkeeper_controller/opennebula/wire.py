@@ -54,7 +54,7 @@ class _Target(Unmarshaller):
     def __init__(self) -> None:
         super().__init__(use_builtin_types=True)
         # Expat gives text whatever encoding the body has; None says that nothing is left to decode.
-        self.xml(None, None)
+        self.xml(None, None)  # type: ignore[arg-type]  # what the stdlib's own parser gives it
         self._depth = self._elements = 0
 
     def start(self, tag: str, attrs: Any) -> None:  # noqa: ANN401 - as in the base
@@ -67,7 +67,7 @@ class _Target(Unmarshaller):
             raise FaultError(MALFORMED, f"A call has no element <{tag[:40]}>.")
         super().start(tag, attrs)
 
-    def end(self, tag: str) -> None:  # type: ignore[override]  # the stubs demand an argument that nobody passes
+    def end(self, tag: str) -> None:
         """Close an element."""
         self._depth -= 1
         super().end(tag)

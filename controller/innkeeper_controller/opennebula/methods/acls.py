@@ -13,9 +13,8 @@ _ALL_ZONES: Final = acl.SCOPE_BITS["*"]
 
 def _rule(call: Call) -> dict[str, object]:
     try:
-        numbers = [_hex(call[name]) for name in ("user", "resource", "rights")]
         zone = _hex(call["zone"]) if call["zone"].strip() else _ALL_ZONES
-        rule = acl.from_numbers(*numbers, zone)
+        rule = acl.from_numbers(_hex(call["user"]), _hex(call["resource"]), _hex(call["rights"]), zone)
     except acl.AclError as error:
         raise RefusalError("bad_request", str(error)) from error
     return {"rule": acl.shown(rule)}

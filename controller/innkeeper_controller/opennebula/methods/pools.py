@@ -1,6 +1,6 @@
 """Rows of ``one.*pool.*``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from innkeeper_controller import access
@@ -147,8 +147,15 @@ async def _hosts(call: Call) -> Answer:
     return await look(call, "host.list", {}, draw)
 
 
+#: Pools as 1.4 had them.
+_OLD: Final[Mapping[str, Callable[[Cluster, Iterable[Any]], str]]] = {
+    "one.vnpool.info": legacy.network_pool,
+    "one.userpool.info": legacy.user_pool,
+}
+
+
 def _pool(name: str, pool: Pool) -> Method:
-    old = {"one.vnpool.info": legacy.network_pool, "one.userpool.info": legacy.user_pool}.get(name)
+    old = _OLD.get(name)
 
     async def act(call: Call) -> Answer:
         flag = call.values.get("filter flag", ALL)
