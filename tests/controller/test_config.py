@@ -50,6 +50,10 @@ def test_every_part_can_be_set(tmp_path: Path):
                 "use one of debug, info, warning, error; log.format is 'xml'; use one of json, text"
             ),
         ),
+        (
+            "[restricted]\nvm = ['usual', 'NIC/MAC', 'NIC MAC']",
+            "restricted has 'NIC MAC', which is no attribute like NIC/MAC, CPU_COST or DISK/*_SEC",
+        ),
         ("[http]\nlisten = 'localhost'", "http.listen is 'localhost', which is no endpoint like 127.0.0.1:2633"),
         (
             "[agents]\nadvertise = 'udp://a:1'\n[bulk]\nlisten = 'tcp://a:99999'",

@@ -142,6 +142,20 @@ def test_the_configuration_says_what_is_restricted():
     assert ask(a_place(restricted_vm=()), "vm.submit", user=ANN, template=RAW)
 
 
+def test_networks_and_images_have_lists_of_their_own():
+    reactor = a_place(restricted_network=("GATEWAY", "AR/SIZE"), restricted_image=("SIZE",))
+    ask(reactor, "network.add", user=ANN, template="NAME = one BRIDGE = br0")
+    network = refusal(
+        lambda: ask(reactor, "network.add", user=ANN, template="NAME = two AR = [ IP = 10.9.0.1, SIZE = 2 ]")
+    )
+    given = refusal(lambda: ask(reactor, "network.add", user=ANN, name="two", gateway="10.0.0.1"))
+    image = refusal(lambda: ask(reactor, "image.add", user=ANN, template="NAME = x SIZE = 5"))
+
+    assert [(each.code, each.mistakes[0].field) for each in (network, given, image)] == [
+        ("forbidden", "AR/SIZE"), ("forbidden", "GATEWAY"), ("forbidden", "SIZE"),
+    ]  # fmt: skip
+
+
 def test_notes_of_a_vm_keep_what_only_administrators_may_say():
     reactor = a_place()
     vm = submit(reactor, "MEMORY = 1 CPU_COST = 2 LABELS = a PCI = [ CLASS = 1 ]", user=ADMIN)

@@ -10,14 +10,14 @@ from innkeeper_controller.requests.clusters import clusters_of_new
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.requests.templates import keys_from, network_from
 from innkeeper_controller.requests.views import LeaseView, NetworkView, lease_view, network_view
+from innkeeper_controller.templates import parse
+from innkeeper_controller.templates.restricted import NETWORK as RESTRICTED
+from innkeeper_controller.templates.restricted import restricted
+from innkeeper_controller.templates.vm import with_overrides
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value, VmId
 
 _replace = msgspec.structs.replace
-
-#: ``{field: attribute}`` that say where a network reaches the wire: for administrators only, as OpenNebula's
-#: VN_RESTRICTED_ATTR has them.
-RESTRICTED = {"bridge": "BRIDGE", "physical_device": "PHYDEV", "vlan_id": "VLAN_ID", "vn_mad": "VN_MAD"}
 
 
 class AddNetwork(Value):
@@ -82,7 +82,7 @@ def add(turn: Turn, params: AddNetwork) -> NetworkView:
     wanted = network_from(params.template, given, params.ranges)
     name = str(wanted.get("name", ""))
     _check_name(turn, name)
-    _check_restricted(turn, wanted)
+    _check_restricted(turn, params.template, given)
     network_id = turn.cluster.next_id("network")
     whole = {
         **wanted,
@@ -104,15 +104,18 @@ def _check_name(turn: Turn, name: str) -> None:
         raise RefusalError("name_taken", f"There is a network {name} already; choose another name.")
 
 
-def _check_restricted(turn: Turn, wanted: dict[str, object]) -> None:
+def _check_restricted(turn: Turn, template: str, given: dict[str, str]) -> None:
     if turn.user is None or turn.user.is_admin:
         return
-    found = [word for field, word in RESTRICTED.items() if wanted.get(field) not in ("", None)]
+    attributes = with_overrides(parse(template) if template else (), given)
+    found = restricted(attributes, turn.settings.restricted_network, usual=RESTRICTED)
     if found:
+        names = " or ".join(each.field for each in found)
         raise RefusalError(
             "forbidden",
-            f"Only an administrator may give a network {' or '.join(found)}; leave it out, or reserve addresses of a "
-            "network that has it: inn network reserve.",
+            f"Only an administrator may give a network {names}; leave it out, or reserve addresses of a network that "
+            "has it: inn network reserve.",
+            mistakes=found,
         )
 
 
