@@ -22,7 +22,7 @@ MAX_PAGE = 10_000
 class SubmitVm(Value):
     """VMs to be."""
 
-    #: Template in OpenNebula's text syntax or YAML.
+    #: Template in OpenNebula's text syntax, XML or YAML.
     template: str
     #: Name instead of the template's; several VMs get ``-0``, ``-1``... behind it.
     name: str = ""

@@ -294,5 +294,5 @@ _NOT_A_NAME = {
     "[": "A [ comes after NAME = only.",
     "=": "A name is missing before the =.",
     '"': "A value stands here without NAME = before it.",
-    "<": "This looks like XML; a template is NAME = value lines, or YAML.",
+    "<": "This looks like XML; a template in XML begins with its root element.",
 }

@@ -141,7 +141,7 @@ def test_every_attribute_knows_where_it_and_its_value_stand():
         ("[ A = 1 ]", ["line 1, column 1: A [ comes after NAME = only."]),
         (
             "<VM><CPU>1</CPU></VM>",
-            ["line 1, column 1: This looks like XML; a template is NAME = value lines, or YAML."],
+            ["line 1, column 1: This looks like XML; a template in XML begins with its root element."],
         ),
         ("ü = 1", ["line 1, column 1: 'ü' cannot begin an attribute."]),
         ("A = ]", ["line 1, column 5: A has no value before the ]."]),
