@@ -91,7 +91,7 @@ class Tally:
             raise click.exceptions.Exit(self._code)
 
 
-def _act(inn: Invocation, request: str, texts: tuple[str, ...], **params: object) -> None:
+def act_on(inn: Invocation, request: str, texts: tuple[str, ...], **params: object) -> None:
     """Start everything first, then follow one after the other: the slow parts run side by side."""
     tally = Tally(inn)
     started = tally.each(expanded(texts), lambda text: inn.call(request, vm_id=vm_id_of(inn, text), **params))
@@ -112,35 +112,35 @@ def _act(inn: Invocation, request: str, texts: tuple[str, ...], **params: object
 @VMS
 def hold(inn: Invocation, vms: tuple[str, ...]) -> None:
     """Keep waiting VMs from the scheduler."""
-    _act(inn, "vm.hold", vms)
+    act_on(inn, "vm.hold", vms)
 
 
 @verb("release", "inn vm release 7 --wait", waits=True)
 @VMS
 def release(inn: Invocation, vms: tuple[str, ...]) -> None:
     """Give held VMs to the scheduler."""
-    _act(inn, "vm.release", vms)
+    act_on(inn, "vm.release", vms)
 
 
 @verb("suspend", "inn vm suspend 7 --wait", "inn vm suspend 3 7 10..12", waits=True)
 @VMS
 def suspend(inn: Invocation, vms: tuple[str, ...]) -> None:
     """Save memory; the VMs stay on their hosts."""
-    _act(inn, "vm.suspend", vms)
+    act_on(inn, "vm.suspend", vms)
 
 
 @verb("resume", "inn vm resume 7 --wait", waits=True)
 @VMS
 def resume(inn: Invocation, vms: tuple[str, ...]) -> None:
     """Let suspended, stopped, undeployed or powered-off VMs go on."""
-    _act(inn, "vm.resume", vms)
+    act_on(inn, "vm.resume", vms)
 
 
 @verb("stop", "inn vm stop 7 --wait", waits=True)
 @VMS
 def stop(inn: Invocation, vms: tuple[str, ...]) -> None:
     """Save memory and give the hosts' capacity back."""
-    _act(inn, "vm.stop", vms)
+    act_on(inn, "vm.stop", vms)
 
 
 @verb("poweroff", "inn vm poweroff 7", "inn vm poweroff 7 --hard --wait", waits=True)
@@ -148,7 +148,7 @@ def stop(inn: Invocation, vms: tuple[str, ...]) -> None:
 @HARD
 def poweroff(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
     """Power guests off; the VMs stay on their hosts."""
-    _act(inn, "vm.poweroff", vms, hard=hard)
+    act_on(inn, "vm.poweroff", vms, hard=hard)
 
 
 @verb("undeploy", "inn vm undeploy 7 --wait", waits=True)
@@ -156,7 +156,7 @@ def poweroff(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
 @HARD
 def undeploy(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
     """Power guests off and give the hosts' capacity back."""
-    _act(inn, "vm.undeploy", vms, hard=hard)
+    act_on(inn, "vm.undeploy", vms, hard=hard)
 
 
 @verb("reboot", "inn vm reboot 7", "inn vm reboot 7 --hard", waits=True)
@@ -164,7 +164,7 @@ def undeploy(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
 @click.option("--hard", is_flag=True, help="As by the reset button.")
 def reboot(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
     """Restart guests."""
-    _act(inn, "vm.reboot", vms, hard=hard)
+    act_on(inn, "vm.reboot", vms, hard=hard)
 
 
 @verb("deploy", "inn vm deploy 7 host-a --wait", waits=True)
@@ -172,19 +172,20 @@ def reboot(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
 @click.argument("host", metavar="HOST", shell_complete=HOSTS)
 def deploy(inn: Invocation, vm: str, host: str) -> None:
     """Deploy a waiting VM on the host that you choose."""
-    _act(inn, "vm.deploy", (vm,), host=host)
+    act_on(inn, "vm.deploy", (vm,), host=host)
 
 
 @verb("migrate", "inn vm migrate 7 host-b --live --wait", "inn vm migrate 7", waits=True)
 @click.argument("vm", metavar="VM", shell_complete=complete_vms)
 @click.argument("host", metavar="[HOST]", required=False, shell_complete=HOSTS)
 @click.option("--live", is_flag=True, help="While it runs, instead of saved and restored.")
-def migrate(inn: Invocation, vm: str, host: str | None, *, live: bool) -> None:
+@click.option("--off", type=click.Choice(("off", "hard")), help="Powered off (at once: hard), to boot again there.")
+def migrate(inn: Invocation, vm: str, host: str | None, off: str | None, *, live: bool) -> None:
     """Move a VM to another host.
 
     Without HOST the scheduler chooses.
     """
-    _act(inn, "vm.migrate", (vm,), host=host, live=live)
+    act_on(inn, "vm.migrate", (vm,), host=host, live=live, off=off)
 
 
 @verb("shutdown", "inn vm shutdown 7 --wait", waits=True)
@@ -192,7 +193,7 @@ def migrate(inn: Invocation, vm: str, host: str | None, *, live: bool) -> None:
 @HARD
 def shutdown(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
     """Power guests off, then delete their disks."""
-    _act(inn, "vm.shutdown", vms, hard=hard)
+    act_on(inn, "vm.shutdown", vms, hard=hard)
 
 
 @verb("terminate", "inn vm terminate 7", "inn vm terminate 3 7 10..12 --hard --wait", waits=True)
@@ -200,25 +201,28 @@ def shutdown(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
 @HARD
 def terminate(inn: Invocation, vms: tuple[str, ...], *, hard: bool) -> None:
     """End VMs in any state and delete their disks."""
-    _act(inn, "vm.terminate", vms, hard=hard)
+    act_on(inn, "vm.terminate", vms, hard=hard)
 
 
 @verb("cancel", "inn vm cancel 7 --wait", waits=True)
 @VMS
 def cancel(inn: Invocation, vms: tuple[str, ...]) -> None:
     """Cancel what VMs are busy with."""
-    _act(inn, "vm.cancel", vms)
+    act_on(inn, "vm.cancel", vms)
 
 
 @verb("recover", "inn vm recover 7 --retry --wait", "inn vm recover 7 --rollback", waits=True)
 @VMS
 @click.option("--retry", is_flag=True, help="Do what failed again.")
 @click.option("--rollback", is_flag=True, help="Go back to before it.")
-def recover(inn: Invocation, vms: tuple[str, ...], *, retry: bool, rollback: bool) -> None:
+@click.option("--recreate", is_flag=True, help="Delete what it has on hosts and begin anew.")
+@click.option("--delete", is_flag=True, help="End it by force; nothing of it is kept.")
+def recover(inn: Invocation, vms: tuple[str, ...], **ways: bool) -> None:
     """Retry what failed, or go back to before it."""
-    if retry == rollback:
+    chosen = [way for way, wanted in ways.items() if wanted]
+    if len(chosen) != 1:
         raise click.UsageError("Say how: either --retry, which does what failed again, or --rollback, to before it.")
-    _act(inn, "vm.recover", vms, how="retry" if retry else "rollback")
+    act_on(inn, "vm.recover", vms, how=chosen[0])
 
 
 @verb("wait", "inn vm wait 7 --timeout 5m", "inn vm wait 3 7 10..12 --for SUSPENDED", timed=True)
