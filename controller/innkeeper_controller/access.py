@@ -114,7 +114,12 @@ def _operation(cluster: Cluster, operation: Operation) -> Thing:
     subject: Record | None = (
         cluster.vms.get(VmId(int(number))) if kind == "vm" else cluster.images.get(ImageId(int(number)))
     )
-    return thing_of(cluster, subject) if subject is not None else Thing(kind=kind.upper(), number=int(number))
+    if subject is not None:
+        return thing_of(cluster, subject)
+    # What it was about is no more, as after a deletion: whoever asked for it may see how it ended.
+    asker = cluster.users.get(operation.actor)
+    is_same = asker is not None and asker.created_at_s <= operation.started_at_s
+    return Thing(kind=kind.upper(), number=int(number), owner=operation.actor if is_same else "", mode=0o400)
 
 
 #: ``{record: what is to be known of it}``

@@ -120,10 +120,11 @@ def test_the_first_start_makes_everything_by_itself_and_for_its_owner_only(tmp_p
         ended = started.stop()
         stored = (started.state_dir / "controller.db").read_bytes()
 
-        assert (status, me) == (200, {"name": "admin", "role": "admin"})
+        assert (status, me) == (200, {"name": "oneadmin", "role": "admin", "user_id": 0, "groups": ["oneadmin"]})
         assert modes == {
             "state": 0o700,
             "admin.token": 0o600,
+            "one_auth": 0o600,
             "controller.db": 0o600,
             "controller.db.lock": 0o600,
             "controller.key": 0o600,
@@ -261,7 +262,7 @@ def test_check_tells_a_log_that_does_not_give_the_state(tmp_path: Path):
     changed = inn_controller("check", *options)
 
     assert sound[0] == 0
-    assert "database: sound, schema 0001\nlog: tells the 3 records" in sound[1]
+    assert "database: sound, schema 0002\nlog: tells the 12 records" in sound[1]
     assert changed[0] == 1
     assert "vm 0: its table and the log differ" in changed[1]
 
@@ -275,8 +276,8 @@ def test_upgrade_makes_and_then_keeps_the_schema(tmp_path: Path):
     sound = inn_controller("check", *options)
 
     assert "database: none yet" in missing[1]
-    assert first == (0, "The database was brought from schema none to 0001.\n")
-    assert second == (0, "The database has schema 0001 already.\n")
+    assert first == (0, "The database was brought from schema none to 0002.\n")
+    assert second == (0, "The database has schema 0002 already.\n")
     assert sound[1].endswith("log: tells the 0 records that the tables have\n")
 
 

@@ -121,7 +121,7 @@ def ended(reactor, vm):
 def test_a_deployment_asks_the_host_of_the_only_leg_and_tells_of_it():
     reactor = a_site()
     vm = submit(reactor)
-    turn, answer = ask_turn(reactor, "vm.deploy", user=ANN, vm_id=vm.vm_id, host="h1")
+    turn, answer = ask_turn(reactor, "vm.deploy", vm_id=vm.vm_id, host="h1")
 
     assert sent(turn) == [(1, carry_out(reactor, vm))]
     assert turn.events == [
@@ -129,7 +129,7 @@ def test_a_deployment_asks_the_host_of_the_only_leg_and_tells_of_it():
             what="operation.started",
             subject="vm:0",
             at_s=NOW_S,
-            actor="ann",
+            actor="root",
             request_id="r1",
             operation_id="o0",
             detail={"kind": "deploy", "hosts": ["h1"]},
@@ -138,7 +138,7 @@ def test_a_deployment_asks_the_host_of_the_only_leg_and_tells_of_it():
             what="vm.state",
             subject="vm:0",
             at_s=NOW_S,
-            actor="ann",
+            actor="root",
             request_id="r1",
             detail={"old": "HOLD", "new": "PROLOG"},
         ),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from tests.controller.builders import (
     ADMIN,
@@ -14,6 +15,7 @@ from tests.controller.builders import (
     a_vm,
     ask,
     ask_turn,
+    change,
     picture,
     refusal,
 )
@@ -184,6 +186,18 @@ def test_operations_of_others_are_not_listed():
         if user
     }
     assert listed == {"stranger": ["o1"], "owner": ["o0"], "admin": ["o0", "o1"]}
+
+
+def test_an_operation_about_what_is_no_more_is_shown_to_who_asked_for_it():
+    """As after the deletion of an image, and as the archive's handler has it."""
+    reactor = world_for(SAMPLES["operation.show"])
+    reactor.cluster.vms.clear()
+
+    assert ask(reactor, "operation.show", user=ANN, operation_id="o0").kind == "suspend"
+    assert refusal(lambda: ask(reactor, "operation.show", user=BOB, operation_id="o0")).code == "forbidden"
+    newer = msgspec.structs.replace(ANN, created_at_s=NOW_S + 1)
+    change(reactor, newer)
+    assert refusal(lambda: ask(reactor, "operation.show", user=newer, operation_id="o0")).code == "forbidden"
 
 
 def test_an_agent_cannot_ask_for_anything():

@@ -42,7 +42,7 @@ def test_the_system_at_a_glance():
 
 
 def test_who_somebody_is():
-    assert ask(a_reactor(), "system.whoami", user=ANN) == WhoAmI(name="ann", role="user")
+    assert ask(a_reactor(), "system.whoami", user=ANN) == WhoAmI(name="ann", role="user", user_id=2, groups=("users",))
 
 
 def test_a_healthy_system_has_no_findings():
