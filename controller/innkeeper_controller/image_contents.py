@@ -42,12 +42,16 @@ def start(turn: Turn, image: Image, kind: OperationKind, plan: Plan) -> Operatio
 
 
 def follow(turn: Turn) -> None:
-    """Drop what the persistent images of this turn had before their VMs gave them back."""
+    """Drop what images have had until this turn: persistent images whose VMs gave them back, or saved them anew."""
+    before: set[tuple[ImageId, Digest]] = set()
     for change in list(turn.changes):
         old, new = change.old, change.new
         if isinstance(old, VmRecord) and isinstance(new, VmRecord):
-            for image_id, digest in _persistent(old) - _persistent(new):
-                _forget(turn, image_id, digest)
+            before |= _persistent(old) - _persistent(new)
+        elif isinstance(old, Image) and isinstance(new, Image) and old.sha256 not in {"", new.sha256}:
+            before.add((old.image_id, old.sha256))
+    for image_id, digest in sorted(before):
+        _forget(turn, image_id, digest)
 
 
 def _persistent(vm: VmRecord) -> set[tuple[ImageId, Digest]]:

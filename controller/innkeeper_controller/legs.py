@@ -59,6 +59,9 @@ def on_leg_ended(turn: Turn, host_id: HostId, message: LegEnded) -> None:
     if message.undo is not (operation.status is OperationStatus.UNDOING):
         return
     _tell_outcomes(turn, operation, host_id, message)
+    if not message.undo:
+        # Also of a leg that failed later: the host keeps what it has saved.
+        parts.take_images(turn, operation, operation.plan.legs[operation.leg], message.outcomes)
     if operation.status is OperationStatus.UNDOING:
         operations.go_back(turn, operation, taken_back=message.status is LegStatus.DONE)
     elif message.status is LegStatus.DONE:
@@ -92,7 +95,6 @@ def _tell_outcomes(turn: Turn, operation: Operation, host_id: HostId, message: L
 def _go_on(turn: Turn, operation: Operation, message: LegEnded) -> None:
     vm = rest.vm_of(turn, operation)
     if vm is not None:
-        parts.take_images(turn, operation, operation.plan.legs[operation.leg], message.outcomes)
         try:
             operation = _plan_on(turn, operation, _learn(turn, vm, operation, message.outcomes), message)
         except planner.CannotPlanError as error:

@@ -30,6 +30,7 @@ from innkeeper_hostagent.protocol.messages import (
     Confirm,
     Disown,
     Hello,
+    ImagesChanged,
     LegEnded,
     Observed,
     Refused,
@@ -40,6 +41,7 @@ from innkeeper_plugins.vocabulary import (
     Advertisement,
     Capacity,
     DatastoreFacts,
+    Digest,
     DriverFacts,
     DriverKind,
     Holder,
@@ -336,6 +338,7 @@ class Agent:
             capacity=Capacity(cpu_cores=8.0, memory_mib=16384),
             drivers=DRIVERS,
             datastores=(DatastoreFacts(name="default", total_mib=100_000, free_mib=50_000),),
+            images=tuple(map(Digest, sorted(self.machine.images))),
             holder=Holder(endpoint=f"tcp://{self.machine.name}:1", public_key=self.machine.name),
             facts={"MIGRATION_URI": f"sim://{self.machine.name}"},
         )
@@ -419,7 +422,12 @@ class Agent:
                 ok=False, code="tool_failed", message="the simulated tool failed", argv=("tool",), exit_status=1
             )
         self.machine.done.add(acted)
-        return act(self.world.machines, self.machine, run)
+        before = set(self.machine.images)
+        outcome = act(self.world.machines, self.machine, run)
+        if before != self.machine.images:
+            added, removed = self.machine.images - before, before - self.machine.images
+            self.tell(ImagesChanged(added=tuple(map(Digest, added)), removed=tuple(map(Digest, removed))))
+        return outcome
 
 
 def vm_records(world: World) -> dict[int, VmRecord]:
