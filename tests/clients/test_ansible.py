@@ -68,8 +68,8 @@ def _with_access(task, access):
     return {word: {**access, **told} if word.startswith(GENERAL) else told for word, told in task.items()}
 
 
-def module(name, *, register="", **told):
-    return {GENERAL + name: told} | ({"register": register} if register else {})
+def module(module_name, /, *, register="", **told):
+    return {GENERAL + module_name: told} | ({"register": register} if register else {})
 
 
 def claim(*conditions):
@@ -111,7 +111,7 @@ def test_a_playbook_looks_after_images_and_hosts(play, one):
         module("one_image", name="base-2", enabled=True),
         module("one_image", name="base-2", persistent=True, register="kept"),
         module("one_image", name="base-2", persistent=False),
-        module("one_image", name="base-2", state="renamed", new_name="base-3"),
+        module("one_image", id="{{ clone.id }}", state="renamed", new_name="base-3"),
         module("one_image", name="base-3", state="absent"),
         module("one_image", name="empty", create=True, datastore_id=1, template='TYPE = "DATABLOCK"\nSIZE = 8\n'),
         module("one_image", name="empty", state="absent"),

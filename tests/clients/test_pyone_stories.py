@@ -197,7 +197,7 @@ def test_a_locked_vm_is_left_alone(one, running):
 def test_an_action_is_carried_out_at_its_time(one, running):
     one.vm.schedadd(running.ID, "SCHED_ACTION = [ ACTION = suspend, TIME = +1 ]")
     vm = wait(one, running.ID, SUSPENDED)
-    (action,) = vm.TEMPLATE["SCHED_ACTION"]
+    action = vm.TEMPLATE["SCHED_ACTION"]
 
     assert (action["ACTION"], int(action["DONE"]) > 0) == ("suspend", True)
 
@@ -234,7 +234,7 @@ def test_users_groups_quotas_and_rules_hold_for_everybody(one, connect, template
     with pytest.raises(pyone.OneAuthorizationException):
         ann.template.instantiate(template_id, "not hers")
     with pytest.raises(pyone.OneAuthorizationException):
-        ann.host.delete(0)
+        ann.host.delete(one.hostpool.info().HOST[0].ID)
 
     one.template.chmod(template_id, 1, 1, 0, 0, 0, 0, 1, 0, 0)
     rules = [

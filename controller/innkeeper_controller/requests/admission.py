@@ -41,4 +41,6 @@ def admit(turn: Turn, request: Request, params: Any) -> None:  # noqa: ANN401 - 
     if needs.right is Right.CREATE:
         access.authorize_creation(turn, KIND_OF_NOUN[needs.noun])
     else:
-        access.authorize(turn, needs.right, NAMED[needs.noun](turn, params), despite_lock=needs.despite_lock)
+        # What is locked may be looked at.
+        despite_lock = needs.despite_lock or not request.changes
+        access.authorize(turn, needs.right, NAMED[needs.noun](turn, params), despite_lock=despite_lock)
