@@ -14,6 +14,7 @@ from innkeeper_controller.records import Host, Image, ImageState, Operation, Ope
 from innkeeper_controller.requests import find
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.usage import MIB
+from innkeeper_plugins.steps import DropImage
 from innkeeper_plugins.vocabulary import Digest, Disk, DiskFormat, DiskKind, HostId, ImageId, Outcome, Value
 
 _replace = msgspec.structs.replace
@@ -73,15 +74,26 @@ def _finish_deletion(turn: Turn, image: Image, operation: Operation, *, done: bo
 def fill(
     turn: Turn, image_id: ImageId, result: Mapping[str, object], host_id: HostId | None, *, operation_id: str = ""
 ) -> bool:
-    """Give the image the content that a step has told of; in ERROR, and False, where it did not say what that is."""
+    """Give the image the content that a step has told of; in ERROR, and False, where there is none to rely on."""
     try:
         facts = facts_in(result)
     except msgspec.ValidationError as error:
         text = f"Its host did not say what it has taken in ({error}); delete the image and add it again."
         fail(turn, image_id, text)
         return False
+    image = turn.cluster.images.get(image_id)
+    if image is not None and not image.sha256 and _is_being_dropped(turn.cluster, facts.sha256, host_id):
+        text = "The same content is just being deleted on its host; delete the image and add it again."
+        fail(turn, image_id, text)
+        return False
     take_over(turn, image_id, facts, host_id, operation_id=operation_id)
     return True
+
+
+def _is_being_dropped(cluster: Cluster, digest: Digest, host_id: HostId | None) -> bool:
+    operations = (cluster.operations[each] for each in cluster.running)
+    legs = (leg for operation in operations for leg in operation.plan.legs[operation.leg :] if leg.host_id == host_id)
+    return any(isinstance(step, DropImage) and step.sha256 == digest for leg in legs for step in leg.steps)
 
 
 def fail(turn: Turn, image_id: ImageId, message: str) -> None:

@@ -405,6 +405,18 @@ def test_a_vm_that_was_never_deployed_gives_its_image_back_as_it_was():
     assert reactor.cluster.vms_of_image == {}
 
 
+def test_an_image_whose_content_is_just_being_deleted_is_not_ready():
+    reactor = a_reactor(a_host(1, images=[digest("e")]), an_image())
+    ask(reactor, "image.delete", user=ANN, image="tiny")
+    view = ask(reactor, "image.add", user=ANN, name="again", path="x", host="h1")
+    facts = {"sha256": digest("e"), "size_bytes": 1, "virtual_size_bytes": 1, "format": "raw"}
+    say(reactor, 1, leg_ended(reactor.cluster.operations[view.operation_id], results={0: facts}))
+    image = reactor.cluster.images[1]
+
+    assert (image.state, image.sha256) == (ImageState.ERROR, "")
+    assert image.error.startswith("The same content is just being deleted on its host")
+
+
 # --- a disk becomes another image
 
 
