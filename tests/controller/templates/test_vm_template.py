@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from innkeeper_controller.templates import Syntax, parse
+from innkeeper_controller.templates import Syntax, parse, xml_syntax
+from innkeeper_controller.templates.attributes import Attribute, Pair
 from innkeeper_controller.templates.errors import TemplateError, sentence
 from innkeeper_controller.templates.parts import BootTemplate
 from innkeeper_controller.templates.schedule import SchedActionTemplate, sched_action_templates
@@ -367,6 +368,30 @@ def test_any_attributes_are_either_understood_or_refused_with_sentences(lines):
             assert mistake.field
     else:
         assert template.memory_mib >= 1
+
+
+def outcome(attributes):
+    """Return what attributes ask for, or the mistakes in them, without any place."""
+    bare = [Attribute(name=each.name, value=unplaced(each.value)) for each in attributes]
+    try:
+        return vm_template(bare)
+    except TemplateError as error:
+        return {each.message for each in error.mistakes}
+
+
+def unplaced(value):
+    return value if isinstance(value, str) else tuple(Pair(key=pair.key, value=pair.value) for pair in value)
+
+
+@seed(SEED)
+@settings(max_examples=100, deadline=None)
+@given(st.lists(LINES, max_size=8))
+def test_a_template_and_its_twin_in_xml_ask_for_the_same(lines):
+    attributes = parse("MEMORY = 64\n" + "\n".join(lines))
+    # XML has one word for an empty vector and an empty value.
+    sayable = [each for each in attributes if each.value != ()]
+
+    assert outcome(parse(xml_syntax.render(sayable))) == outcome(sayable)
 
 
 MACHINE = """
