@@ -109,13 +109,14 @@ def _with_template(params: AddImage, template: ImageTemplate) -> AddImage:
         params,
         name=params.name or template.name,
         datastore=params.datastore or template.datastore or "default",
-        format=params.format or template.format,
         sha256=params.sha256 or template.sha256,
         persistent=template.persistent if params.persistent is None else params.persistent,
         **content,
     )
     usual = "datablock" if wanted.size_mib else "os"
-    return _replace(wanted, type=(params.type or template.type or usual).lower())
+    # An empty image is raw, whatever a template that was made for others says: a guest sees no difference.
+    form = params.format or ("" if wanted.size_mib else template.format)
+    return _replace(wanted, type=(params.type or template.type or usual).lower(), format=form)
 
 
 def _check(turn: Turn, params: AddImage) -> None:

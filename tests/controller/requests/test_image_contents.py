@@ -113,11 +113,12 @@ def test_what_is_given_beside_a_template_wins():
     assert (step.path, step.url, len(step.holders), step.size_bytes) == ("", "", 1, 3 * MIB)
 
 
-@pytest.mark.parametrize("params", [{"name": "x", "size_mib": 64}, {"template": "NAME = x SIZE = 64"}])
+@pytest.mark.parametrize("params", [{"name": "x", "size_mib": 64}, {"template": "NAME = x SIZE = 64 DRIVER = qcow2"}])
 def test_an_image_with_a_size_and_nothing_else_is_made_empty(params):
     image, step, _ = imported(a_site(), **params)
 
     assert (image.type, image.virtual_size_bytes, image.source) == ("datablock", 64 * MIB, "")
+    assert (image.format, step.format) == (DiskFormat.RAW, "")
     assert (step.size_bytes, step.holders, step.path, step.url, step.sha256) == (64 * MIB, (), "", "", "")
 
 
