@@ -3,7 +3,8 @@
 The law:
 1. A VM at rest moves by an operation along its route, by a plain request, or by an observation; by nothing else.
 2. While an operation runs, only that operation moves the VM; observations wait.
-3. An operation that fails and was taken back leaves the VM where it was, unless its route says FAILED.
+3. An operation that fails and was taken back leaves the VM where it was, unless its route says FAILED; one that only
+   changes a part of the VM does so in any case.
 4. DONE is the end.
 
 No state is set anywhere else; the diagram in ``docs/lifecycle.md`` is made from these tables.
@@ -41,10 +42,17 @@ class Route:
     fails: bool = False
     #: Where it rests when a person cancelled it; None for where it began.
     cancelled: VmState | None = None
+    #: True where a failure leaves the VM where it was even when it could not be taken back: its guest goes on.
+    stays: bool = False
 
 
 def _route(origins: set[VmState], through: tuple[VmState, ...], to: VmState | None, why: str) -> Route:
     return Route(frozenset(origins), through, to, why)
+
+
+def _change(origins: set[VmState], why: str) -> tuple[Route, ...]:
+    """Return the route of what changes a part of a VM, which goes on meanwhile."""
+    return (Route(frozenset(origins), (), None, why, stays=True),)
 
 
 #: ``{kind: its routes, the first that begins in the VM's state is taken}``
@@ -105,19 +113,19 @@ ROUTES: dict[OperationKind, tuple[Route, ...]] = {
             "what is on a host goes, and the VM waits again as at first",
         ),
     ),
-    OperationKind.ATTACH_DISK: (_route({RUNNING, POWEROFF}, (), None, "a disk is made and given to the VM"),),
-    OperationKind.DETACH_DISK: (_route({RUNNING, POWEROFF}, (), None, "a disk is taken from the VM and goes"),),
-    OperationKind.ATTACH_NIC: (_route({RUNNING, POWEROFF}, (), None, "the VM gets a network card"),),
-    OperationKind.DETACH_NIC: (_route({RUNNING, POWEROFF}, (), None, "a network card is taken from the VM"),),
-    OperationKind.SNAPSHOT_CREATE: (_route({RUNNING}, (), None, "the guest's memory and disks are kept"),),
-    OperationKind.SNAPSHOT_REVERT: (_route({RUNNING}, (), None, "the guest is as it was at the snapshot"),),
-    OperationKind.SNAPSHOT_DELETE: (_route({RUNNING, POWEROFF}, (), None, "the guest's snapshot is dropped"),),
-    OperationKind.DISK_SNAPSHOT_CREATE: (_route({POWEROFF, SUSPENDED}, (), None, "a disk's content is kept"),),
-    OperationKind.DISK_SNAPSHOT_REVERT: (_route({POWEROFF}, (), None, "a disk's content is as it was kept"),),
-    OperationKind.DISK_SNAPSHOT_DELETE: (_route({POWEROFF, SUSPENDED}, (), None, "a disk's snapshot is dropped"),),
-    OperationKind.DISK_SAVEAS: (_route({POWEROFF, SUSPENDED}, (), None, "a disk is copied as a new image"),),
-    OperationKind.DISK_RESIZE: (_route({RUNNING, POWEROFF}, (), None, "a disk becomes larger"),),
-    OperationKind.RESIZE: (_route({RUNNING}, (), None, "the running guest gets other processors and memory"),),
+    OperationKind.ATTACH_DISK: _change({RUNNING, POWEROFF}, "a disk is made and given to the VM"),
+    OperationKind.DETACH_DISK: _change({RUNNING, POWEROFF}, "a disk is taken from the VM and goes"),
+    OperationKind.ATTACH_NIC: _change({RUNNING, POWEROFF}, "the VM gets a network card"),
+    OperationKind.DETACH_NIC: _change({RUNNING, POWEROFF}, "a network card is taken from the VM"),
+    OperationKind.SNAPSHOT_CREATE: _change({RUNNING}, "the guest's memory and disks are kept"),
+    OperationKind.SNAPSHOT_REVERT: _change({RUNNING}, "the guest is as it was at the snapshot"),
+    OperationKind.SNAPSHOT_DELETE: _change({RUNNING, POWEROFF}, "the guest's snapshot is dropped"),
+    OperationKind.DISK_SNAPSHOT_CREATE: _change({POWEROFF, SUSPENDED}, "a disk's content is kept"),
+    OperationKind.DISK_SNAPSHOT_REVERT: _change({POWEROFF}, "a disk's content is as it was kept"),
+    OperationKind.DISK_SNAPSHOT_DELETE: _change({POWEROFF, SUSPENDED}, "a disk's snapshot is dropped"),
+    OperationKind.DISK_SAVEAS: _change({POWEROFF, SUSPENDED}, "a disk is copied as a new image"),
+    OperationKind.DISK_RESIZE: _change({RUNNING, POWEROFF}, "a disk becomes larger"),
+    OperationKind.RESIZE: _change({RUNNING}, "the running guest gets other processors and memory"),
 }
 
 #: ``{(state, request): state}`` for requests that need no host.
@@ -216,7 +224,7 @@ def end(kind: OperationKind, origin: VmState, *, done: bool, taken_back: bool, c
         return origin if way.to is None else way.to
     if taken_back and cancelled:
         return way.cancelled or origin
-    return origin if taken_back and not way.fails else FAILED
+    return origin if (taken_back or way.stays) and not way.fails else FAILED
 
 
 def correct(state: VmState, power: PowerState) -> VmState:

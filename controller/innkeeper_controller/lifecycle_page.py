@@ -54,7 +54,7 @@ def _operations() -> str:
     ]
     for kind, ways in ROUTES.items():
         for way in ways:
-            fails = "FAILED" if way.fails else "back, or FAILED"
+            fails = "FAILED" if way.fails else "as before" if way.stays else "back, or FAILED"
             through = " ".join(way.through) or "-"
             origins = " ".join(sorted(way.origins))
             lines.append(f"| {kind} | {origins} | {through} | {way.to or 'as before'} | {fails} | {way.why} |")

@@ -19,6 +19,9 @@ class Guest:
 
     generation: int
     power: PowerState = PowerState.RUNNING
+    #: Numbers of what it has.
+    disks: set[int] = field(default_factory=set)
+    nics: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -60,6 +63,10 @@ def act(machines: dict[HostId, Machine], machine: Machine, run: RunStep) -> Outc
 
 def _failed(code: str) -> Outcome:
     return Outcome(ok=False, code=code, message=f"the simulated driver says {code}")
+
+
+def _born(vm: Vm) -> Guest:
+    return Guest(vm.generation, disks={disk.disk_id for disk in vm.disks}, nics={nic.nic_id for nic in vm.nics})
 
 
 def _started(vm: Vm) -> Outcome:
@@ -132,7 +139,7 @@ def _deploy(machine: Machine, _step: Any, vm: Vm) -> Outcome:
         return _failed("refused")
     if not {f"disk.{disk.disk_id}" for disk in vm.disks} <= machine.files_of(vm):
         return _failed("no_disk")
-    machine.guests[vm.vm_id] = Guest(vm.generation)
+    machine.guests[vm.vm_id] = _born(vm)
     return _started(vm)
 
 
@@ -140,7 +147,7 @@ def _restore(machine: Machine, _step: Any, vm: Vm) -> Outcome:
     if not machine.runs(vm):
         if "checkpoint" not in machine.files_of(vm):
             return _failed("no_checkpoint")
-        machine.guests[vm.vm_id] = Guest(vm.generation)
+        machine.guests[vm.vm_id] = _born(vm)
     machine.files_of(vm).discard("checkpoint")
     return _started(vm)
 
@@ -165,6 +172,40 @@ def _cancel(machine: Machine, _step: Any, vm: Vm) -> Outcome:
     return DONE
 
 
+def _attach_disk(machine: Machine, step: Any, vm: Vm) -> Outcome:
+    if not machine.runs(vm) or f"disk.{step.disk_id}" not in machine.files_of(vm):
+        return _failed("guest_missing")
+    machine.guests[vm.vm_id].disks.add(step.disk_id)
+    return DONE
+
+
+def _detach_disk(machine: Machine, step: Any, vm: Vm) -> Outcome:
+    if vm.vm_id in machine.guests:
+        machine.guests[vm.vm_id].disks.discard(step.disk_id)
+    return DONE
+
+
+def _attach_nic(machine: Machine, step: Any, vm: Vm) -> Outcome:
+    if not machine.runs(vm):
+        return _failed("guest_missing")
+    machine.guests[vm.vm_id].nics.add(step.nic_id)
+    return DONE
+
+
+def _detach_nic(machine: Machine, step: Any, vm: Vm) -> Outcome:
+    if vm.vm_id in machine.guests:
+        machine.guests[vm.vm_id].nics.discard(step.nic_id)
+    return DONE
+
+
+def _of_disk(machine: Machine, step: Any, vm: Vm) -> Outcome:
+    return DONE if f"disk.{step.disk_id}" in machine.files_of(vm) else _failed("no_disk")
+
+
+def _of_guest(machine: Machine, _step: Any, vm: Vm) -> Outcome:
+    return DONE if machine.runs(vm) else _failed("guest_missing")
+
+
 def _nothing(_machine: Machine, _step: Any, _vm: Vm) -> Outcome:
     return DONE
 
@@ -172,7 +213,7 @@ def _nothing(_machine: Machine, _step: Any, _vm: Vm) -> Outcome:
 def _migrate(machines: Iterable[Machine], machine: Machine, step: verbs.Migrate, vm: Vm) -> Outcome:
     target = next(each for each in machines if step.destination_uri == f"sim://{each.name}")
     if machine.runs(vm):
-        target.guests[vm.vm_id] = Guest(vm.generation)
+        target.guests[vm.vm_id] = _born(vm)
         del machine.guests[vm.vm_id]
     return DONE if target.runs(vm) else _failed("guest_missing")
 
@@ -195,6 +236,19 @@ ACTS: dict[type, Callable[[Machine, Any, Vm], Outcome]] = {
     verbs.Save: _save,
     verbs.Shutdown: _shutdown,
     verbs.Cancel: _cancel,
+    verbs.AttachDisk: _attach_disk,
+    verbs.DetachDisk: _detach_disk,
+    verbs.AttachNic: _attach_nic,
+    verbs.DetachNic: _detach_nic,
+    verbs.SnapshotCreate: _of_guest,
+    verbs.SnapshotRevert: _of_guest,
+    verbs.SnapshotDelete: _nothing,
+    verbs.DiskSnapshotCreate: _of_disk,
+    verbs.DiskSnapshotRevert: _of_disk,
+    verbs.DiskSnapshotDelete: _nothing,
+    verbs.ResizeDisk: _of_disk,
+    verbs.GrowDisk: _of_guest,
+    verbs.Resize: _of_guest,
     verbs.Reboot: _nothing,
     verbs.Reset: _nothing,
 }

@@ -54,8 +54,12 @@ from innkeeper_plugins.vocabulary import (
 
 ADMIN = User(name="oneadmin", user_id=0, groups=("oneadmin",))
 DRIVERS = (
-    DriverFacts(kind=DriverKind.TRANSFER, name="qcow2", capabilities=("live",)),
-    DriverFacts(kind=DriverKind.HYPERVISOR, name="simulated", capabilities=("console", "save", "migrate", "events")),
+    DriverFacts(kind=DriverKind.TRANSFER, name="qcow2", capabilities=("live", "snapshot")),
+    DriverFacts(
+        kind=DriverKind.HYPERVISOR,
+        name="simulated",
+        capabilities=("console", "save", "migrate", "events", "hotplug", "snapshot", "resize"),
+    ),
 )
 
 
