@@ -205,6 +205,14 @@ def ask(reactor: Reactor, name: str, /, *, user: User | None = ADMIN, now_s: flo
     return ask_turn(reactor, name, user=user, now_s=now_s, **params)[1]
 
 
+def ask_with(
+    reactor: Reactor, name: str, params: dict[str, Any], *, user: User | None = ADMIN, now_s: float = NOW_S
+) -> Any:
+    """Ask with parameters that may be called as ours are: ``user``."""
+    converted = msgspec.convert(params, type=REQUESTS[name].params)
+    return reactor.request(name, converted, user=user, request_id="r1", now_s=now_s)[1]
+
+
 def refusal(act: Callable[[], object]) -> RefusalError | None:
     """Return the refusal that the act ends in, None where it is not refused."""
     try:
