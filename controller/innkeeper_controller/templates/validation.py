@@ -158,7 +158,7 @@ class _Check:
         return synonym if synonym in self._fields else close_to(name, self._fields)
 
     def _known(self, attribute: Attribute, known: Field) -> None:
-        if self._is_repeated(attribute, known):
+        if self._is_repeated(attribute, known) or self._is_one_too_many(attribute, known):
             return
         self._lines.setdefault(known.name, attribute.line)
         if known.use is not Use.ACTS:
@@ -184,6 +184,13 @@ class _Check:
         if known.name not in self._lines or known.repeats or known.use is not Use.ACTS:
             return False
         text = f"{known.name} was given on line {self._lines[known.name]} already; {self._what} has one."
+        self._findings.mistake((attribute.line, attribute.column), known.name, text)
+        return True
+
+    def _is_one_too_many(self, attribute: Attribute, known: Field) -> bool:
+        if not known.at_most or len(self._vectors.get(known.name, ())) < known.at_most:
+            return False
+        text = f"{self._what[0].upper()}{self._what[1:]} has at most {known.at_most} {known.name}."
         self._findings.mistake((attribute.line, attribute.column), known.name, text)
         return True
 

@@ -61,6 +61,8 @@ class Field:
     keys: tuple["Field", ...] | None = ()
     #: True where it may stand several times.
     repeats: bool = False
+    #: How often it may; 0 for as often as a template has attributes.
+    at_most: int = 0
 
 
 def _field(kind: Kind, name: str, says: str, example: str = "", **more: Any) -> Field:  # noqa: ANN401 - as Field has them
@@ -290,7 +292,8 @@ VM = (
     _vector("DISK", "A disk: made from an image, or empty.", DISK, "[ IMAGE = tiny ]", repeats=True),
     _vector("NIC", "A network card with a leased address.", NIC, "[ NETWORK = lan ]", repeats=True),
     _vector("GRAPHICS", "A screen.", GRAPHICS, "[ TYPE = vnc, LISTEN = 127.0.0.1 ]"),
-    _vector("INPUT", "A pointer or keyboard.", INPUT, "[ TYPE = tablet, BUS = usb ]", repeats=True),
+    _vector("INPUT", "A pointer or keyboard.", INPUT, "[ TYPE = tablet, BUS = usb ]", repeats=True,
+            at_most=16),
     _vector("VIDEO", "The video card.", VIDEO, "[ TYPE = virtio ]"),
     _vector("TOPOLOGY", "How the guest sees its processors; the product is VCPU.", TOPOLOGY,
             "[ SOCKETS = 1, CORES = 1, THREADS = 1 ]"),
@@ -298,7 +301,7 @@ VM = (
             "[ TYPE = kvm, DATA = \"<devices><watchdog model='i6300esb'/></devices>\" ]", repeats=True),
     _vector("NIC_DEFAULT", "What every NIC has unless it says otherwise.", NIC_DEFAULT, "[ MODEL = virtio ]"),
     _vector("SCHED_ACTION", "Something to do at a set time.", SCHED_ACTION, '[ ACTION = poweroff, TIME = "+3600" ]',
-            repeats=True),
+            repeats=True, at_most=64),
     _vector("CONTEXT", "Variables for the guest, on its context disk; see below for `$NAME` and its like.", None,
             '[ NETWORK = YES, SET_HOSTNAME = "$NAME" ]'),
     _text("HYPERVISOR", "Hypervisor driver; any that the host has without it.", "libvirt", **_WORD),

@@ -525,6 +525,15 @@ def test_actions_at_set_times_are_typed():
     assert sched_action_templates(parse(text)) == actions
 
 
+@pytest.mark.parametrize(
+    ("vector", "at_most"), [("SCHED_ACTION = [ ACTION = stop, TIME = 1 ]\n", 64), ("INPUT = [ TYPE = mouse ]\n", 16)]
+)
+def test_a_vm_has_so_many_of_some_vectors_and_no_more(vector, at_most):
+    assert read_vm_template("MEMORY = 1\n" + vector * at_most)
+    with pytest.raises(TemplateError, match=f"^line {at_most + 2}, column 1: A VM has at most {at_most} [A-Z_]+.$"):
+        read_vm_template("MEMORY = 1\n" + vector * (at_most + 1))
+
+
 def test_a_schedule_without_action_is_refused():
     with pytest.raises(TemplateError, match="A schedule needs SCHED_ACTION"):
         sched_action_templates(parse(""))
