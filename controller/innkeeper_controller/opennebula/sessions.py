@@ -51,6 +51,7 @@ class Sessions:
         *,
         clock: Callable[[], Moment],
         entropy: Callable[[int], bytes],
+        takes_sha1: bool = False,
         matches: Callable[[str, str], bool] = passwords.matches,
         decoy: str = passwords.DECOY,
     ) -> None:
@@ -60,12 +61,13 @@ class Sessions:
             cluster: Has the users.
             clock: Gives the moment.
             entropy: Gives random bytes.
+            takes_sha1: Whether old clients may send the SHA-1 of a password.
             matches: Tells whether a password is the one that was hashed; slow on purpose.
             decoy: A hash that no password has, for users who have none: they have to take as long.
         """
         self._cluster, self._clock = cluster, clock
         self._key = entropy(32)
-        self._matches, self._decoy = matches, decoy
+        self._takes_sha1, self._matches, self._decoy = takes_sha1, matches, decoy
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         #: Comparisons under way, so that many calls with one session make one.
         self._comparing: dict[bytes, asyncio.Future[bool]] = {}
@@ -156,8 +158,8 @@ class Sessions:
 
     def _hashes_of(self, user: User | None, *, old: bool) -> tuple[str, ...]:
         """Return what the secret may be the password of; always as many, so that all take as long."""
-        found = (user.password, user.password_sha1 if old else "") if user is not None and user.enabled else ("", "")
-        return tuple(each or self._decoy for each in (found if old else found[:1]))
+        found = (user.password, user.password_sha1) if user is not None and user.enabled else ("", "")
+        return tuple(each or self._decoy for each in (found if old and self._takes_sha1 else found[:1]))
 
     def _any_matches(self, secret: str, hashes: tuple[str, ...]) -> bool:
         # All are compared, so that it takes as long; whatever fits the decoy is nobody's password.

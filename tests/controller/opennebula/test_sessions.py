@@ -20,7 +20,7 @@ def token(text: str, **fields) -> LoginToken:
 class Door:
     """Sessions of a few users, whose hashes are their passwords with a mark before them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_sha1: bool = True) -> None:
         self.now_s = 1000.0
         self.compared: list[tuple[str, str]] = []
         self.turn = Turn(Cluster(), Settings(cluster_id="2d5a1c1e-0000-4000-8000-000000000000"), 1.0, "test")
@@ -33,6 +33,7 @@ class Door:
             self.turn.cluster,
             clock=lambda: self.now_s,
             entropy=lambda count: b"\7" * count,
+            takes_sha1=takes_sha1,
             matches=self.matches,
             decoy="#decoy",
         )
@@ -51,9 +52,9 @@ class Door:
             return refusal.code
 
 
-def at_door(scenario) -> None:
+def at_door(scenario, **options) -> None:
     async def run() -> None:
-        door = Door()
+        door = Door(**options)
         try:
             await scenario(door)
         finally:
@@ -155,6 +156,14 @@ def test_the_sha1_of_old_clients_is_taken_at_their_door_alone() -> None:
         assert await door.let("ann:sha1", old=True) == "unauthenticated"
 
     at_door(scenario)
+
+
+def test_no_sha1_is_taken_where_nobody_switched_that_on() -> None:
+    async def scenario(door: Door) -> None:
+        assert await door.let("old:sha1", old=True) == "unauthenticated"
+        assert await door.let("old:good", old=True) is door.turn.cluster.users["old"]
+
+    at_door(scenario, takes_sha1=False)
 
 
 def test_who_guesses_the_password_of_one_user_keeps_no_other_out() -> None:

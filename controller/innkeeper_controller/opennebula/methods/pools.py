@@ -203,7 +203,6 @@ METHODS: Final = (
             call, "vm.list", {}, lambda _, turn: _samples(turn.cluster.vms, turn, monitoring.vm_monitoring)
         ),
         gives="string",
-        note="The last sample of each.",
     ),
     Method(name="one.hostpool.info", arguments=(), requests=("host.list",), act=_hosts, gives="string"),
     Method(
@@ -214,7 +213,6 @@ METHODS: Final = (
             call, "host.list", {}, lambda _, turn: _samples(turn.cluster.hosts, turn, monitoring.host_monitoring)
         ),
         gives="string",
-        note="The last sample of each.",
     ),
     *(_pool(name, pool) for name, pool in POOLS.items()),
 )

@@ -77,7 +77,7 @@ async def _vm_monitoring(call: Call) -> Answer:
     vm_id = call["vm id"]
     return await look(
         call,
-        "vm.show",
+        "vm.monitoring",
         {"vm_id": vm_id},
         lambda _, turn: monitoring.vm_monitoring(turn.cluster, find.vm(turn, vm_id)),
     )
@@ -118,26 +118,24 @@ METHODS: Final = (
     Method(
         name="one.vm.monitoring",
         arguments=(oid("vm"),),
-        requests=("vm.show",),
+        requests=("vm.monitoring",),
         act=_vm_monitoring,
         gives="string",
         about="virtual machine",
-        note="The last sample alone.",
     ),
     _info("one.host.info", "host", "host", _host),
     Method(
         name="one.host.monitoring",
         arguments=(oid("host"),),
-        requests=("host.show",),
+        requests=("host.monitoring",),
         act=lambda call: look(
             call,
-            "host.show",
+            "host.monitoring",
             {"host": named(call)},
             lambda call, turn: monitoring.host_monitoring(turn.cluster, find.host(turn.cluster, named(call))),
         ),
         gives="string",
         about="host",
-        note="The last sample alone.",
     ),
     _info("one.vn.info", "network", "virtual network", _network),
     _info("one.image.info", "image", "image", _found(find.image, image.image)),
