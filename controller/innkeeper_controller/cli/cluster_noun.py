@@ -2,7 +2,7 @@
 
 import click
 
-from innkeeper_controller.cli import words
+from innkeeper_controller.cli import ownership, words
 from innkeeper_controller.cli.commands import NounGroup, verb
 from innkeeper_controller.cli.complete import CLUSTERS, DATASTORES, HOSTS, NETWORKS
 from innkeeper_controller.cli.invocation import Invocation
@@ -121,3 +121,6 @@ def add_datastore(inn: Invocation, name_or_id: str, datastore: str) -> None:
 def del_datastore(inn: Invocation, name_or_id: str, datastore: str) -> None:
     """Let no more VMs with disks of a datastore come to a cluster."""
     _say(inn, "cluster.del_datastore", name_or_id, "datastore", datastore, what="no longer in")
+
+
+ownership.add_to(cluster, "cluster")

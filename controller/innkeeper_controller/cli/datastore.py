@@ -2,7 +2,7 @@
 
 import click
 
-from innkeeper_controller.cli import words
+from innkeeper_controller.cli import ownership, words
 from innkeeper_controller.cli.commands import NounGroup, verb
 from innkeeper_controller.cli.complete import CLUSTERS, DATASTORES
 from innkeeper_controller.cli.invocation import Invocation
@@ -123,3 +123,6 @@ def delete(inn: Invocation, name: str) -> None:
     """Forget an empty datastore."""
     answer = inn.call("datastore.delete", datastore=name)
     inn.show(answer, lambda: f"Datastore {name} is forgotten.")
+
+
+ownership.add_to(datastore, "datastore")

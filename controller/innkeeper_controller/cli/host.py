@@ -2,7 +2,7 @@
 
 import click
 
-from innkeeper_controller.cli import words
+from innkeeper_controller.cli import ownership, words
 from innkeeper_controller.cli.commands import NounGroup, assignments, verb
 from innkeeper_controller.cli.complete import CLUSTERS, HOSTS
 from innkeeper_controller.cli.invocation import Invocation
@@ -167,3 +167,6 @@ def delete(inn: Invocation, name_or_id: str, *, force: bool) -> None:
     """Forget a host and revoke its key."""
     answer = inn.call("host.delete", host=name_or_id, force=force or None)
     inn.show(answer, lambda: f"Host {name_or_id} is forgotten.")
+
+
+ownership.add_to(host, "host")

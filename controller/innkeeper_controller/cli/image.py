@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from innkeeper_controller.cli import words
+from innkeeper_controller.cli import ownership, words
 from innkeeper_controller.cli.commands import SIZE, NounGroup, verb
 from innkeeper_controller.cli.complete import DATASTORES, HOSTS, IMAGES
 from innkeeper_controller.cli.follow import Deadline, ended, follow_operation
@@ -266,3 +266,6 @@ def nonpersistent(inn: Invocation, name_or_id: str) -> None:
 def chtype(inn: Invocation, name_or_id: str, kind: str) -> None:
     """Say what an image is for."""
     _change(inn, "image.type", name_or_id, type=kind)
+
+
+ownership.add_to(image, "image")

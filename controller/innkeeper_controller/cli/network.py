@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from innkeeper_controller.cli import words
+from innkeeper_controller.cli import ownership, words
 from innkeeper_controller.cli.commands import NounGroup, assignments, verb
 from innkeeper_controller.cli.complete import CLUSTERS, NETWORKS
 from innkeeper_controller.cli.invocation import Invocation
@@ -311,3 +311,6 @@ def free_range(inn: Invocation, name_or_id: str, ar_id: int) -> None:
     """Give a range of a reservation back."""
     answer = inn.call("network.free_range", network=name_or_id, ar_id=ar_id)
     inn.show(answer, lambda: _ranges_text(answer))
+
+
+ownership.add_to(network, "network")

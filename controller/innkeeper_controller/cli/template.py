@@ -2,7 +2,7 @@
 
 import click
 
-from innkeeper_controller.cli import words
+from innkeeper_controller.cli import ownership, words
 from innkeeper_controller.cli.commands import NounGroup, verb
 from innkeeper_controller.cli.complete import TEMPLATES
 from innkeeper_controller.cli.invocation import Invocation
@@ -135,3 +135,6 @@ def instantiate(
         hold=hold or None,
     )
     show_submitted(inn, answer, hold=hold)
+
+
+ownership.add_to(template, "template")

@@ -3,7 +3,7 @@
 from innkeeper_controller.cli.commands import LazyGroup, Member
 
 _BEGIN, _LOOK, _REST, _MOVE, _END = "Begin", "Look", "Rest and go on", "Place and move", "End and recover"
-_CHANGE, _TIME, _COST = "Change", "At set times", "Account"
+_CHANGE, _TIME, _COST, _OWN = "Change", "At set times", "Account", "Own"
 
 MEMBERS = {
     "submit": Member("vm.submit:submit", "Submit a VM, or many alike, from a template.", _BEGIN),
@@ -53,6 +53,11 @@ MEMBERS = {
         _TIME,
     ),
     "schedule-delete": Member("vm.change:schedule_delete", "Take an action out of a VM's schedule.", _TIME),
+    "rename": Member("vm.ownership:rename", "Give it another name.", _OWN),
+    "chmod": Member("vm.ownership:chmod", "Say what owner, group and others may do: 4 use, 2 manage, 1 admin.", _OWN),
+    "chown": Member("vm.ownership:chown", "Give it to another user, or to another group.", _OWN),
+    "lock": Member("vm.ownership:lock", "Keep it as it is, also from administrators, until it is unlocked.", _OWN),
+    "unlock": Member("vm.ownership:unlock", "Let it be used and changed again.", _OWN),
     "accounting": Member("vm.account:accounting", "List the stays of VMs on hosts, ended VMs too.", _COST),
     "showback": Member("vm.account:showback", "Say what VMs cost, month by month.", _COST),
     "monitoring": Member("vm.account:monitoring", "Show the last samples of what a guest used.", _COST),
