@@ -259,8 +259,8 @@ NIC_DEFAULT = (
 #: What can be done at a set time, in OpenNebula's words.
 SCHEDULED_ACTIONS = (
     "poweroff", "poweroff-hard", "terminate", "terminate-hard", "undeploy", "undeploy-hard", "hold", "release", "stop",
-    "suspend", "resume", "resched", "unresched", "shutdown", "reboot", "reboot-hard", "snapshot-create", "snapshot-revert", "snapshot-delete",
-    "disk-snapshot-create", "disk-snapshot-revert", "disk-snapshot-delete",
+    "suspend", "resume", "resched", "unresched", "shutdown", "reboot", "reboot-hard", "snapshot-create",
+    "snapshot-revert", "snapshot-delete", "disk-snapshot-create", "disk-snapshot-revert", "disk-snapshot-delete",
 )  # fmt: skip
 
 SCHED_ACTION = (

@@ -143,7 +143,7 @@ def test_large_and_odd_documents_are_answered_with_few_mistakes(text):
 
 
 @seed(SEED)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -169,7 +169,7 @@ ATTRIBUTES = st.lists(st.builds(Attribute, name=NAMES, value=st.one_of(VALUES, V
 
 
 @seed(SEED)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(ATTRIBUTES)
 def test_what_is_rendered_parses_to_the_same_in_xml_and_in_text(attributes):
     assert meaning(parse(render(attributes, "VM"))) == meaning(attributes)
@@ -224,7 +224,7 @@ def test_a_template_in_text_and_its_twin_in_xml_ask_for_the_same_vm():
 
 
 @seed(SEED)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.builds(Attribute, name=NAMES, value=VECTORS), max_size=6, unique_by=lambda each: each.name))
 def test_kept_vectors_come_back_as_they_were_unless_text_syntax_cannot_write_them(attributes):
     writable = [each for each in attributes if not any(pair.value.endswith("\\") for pair in each.value)]
