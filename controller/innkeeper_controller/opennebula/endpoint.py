@@ -18,7 +18,7 @@ from innkeeper_controller.opennebula.legacy import METHODS_OF_1_4
 from innkeeper_controller.opennebula.methods import METHODS
 from innkeeper_controller.opennebula.methods.table import Call, Method
 from innkeeper_controller.opennebula.refusals import code_of, sentence_of
-from innkeeper_controller.opennebula.sessions import Sessions
+from innkeeper_controller.opennebula.sessions import Sessions, is_of_1_4
 from innkeeper_controller.records import Moment
 from innkeeper_controller.turn import RefusalError
 
@@ -119,6 +119,8 @@ class Endpoint:
             method = METHODS.get(name)
             if method is None or (old and name not in METHODS_OF_1_4):
                 return "unknown", [wire.fault(UNKNOWN_METHOD, "Method not defined.")], _BAD
+            # Clients of 1.4 that can be told no path, like Haizea's driver, give themselves away by their session.
+            old = old or (self._sessions.takes_sha1 and is_of_1_4(given[0] if given else None))
             return name, await self._carried_out(method, given, old=old), _OK
         except FaultError as fault:
             return name or "unknown", [wire.fault(fault.code, str(fault))], _BAD

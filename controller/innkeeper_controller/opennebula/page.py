@@ -33,7 +33,9 @@ A token that names a group lets its user in as a member of that group alone.
 
 At `/RPC1` clients of OpenNebula 1.4 find its {len(METHODS_OF_1_4)} methods, with answers of two elements and the \
 names of that time; Haizea's driver needs them.
-They send the SHA-1 of the password, which is accepted for users for whom an administrator switched it on.
+They send the SHA-1 of the password, which is accepted where `opennebula.sha1_passwords` is on, of passwords that were
+set since then.
+Where it is on, such a session gets the answers of that time at `/RPC2` as well: Haizea's driver can be told no path.
 
 ## Limits
 

@@ -7,6 +7,7 @@ same record of the user is there: whatever changes about the user ends it. So a 
 import asyncio
 import hashlib
 import hmac
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ MAX_COMPARING: Final = 256
 #: Of these, of one user, or of all names that nobody has: whoever guesses keeps only those out.
 MAX_COMPARING_OF_ONE: Final = 16
 MAX_SESSION_CHARACTERS: Final = 1024
+_SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class _Known:
 
     user: User
     verified_at_s: Moment
+
+
+def is_of_1_4(session: object) -> bool:
+    """Return whether that is how clients of 1.4 say who they are: with the SHA-1 of a password."""
+    return isinstance(session, str) and _SHA1.fullmatch(session.partition(":")[2]) is not None
 
 
 class Sessions:
@@ -67,7 +74,8 @@ class Sessions:
         """
         self._cluster, self._clock = cluster, clock
         self._key = entropy(32)
-        self._takes_sha1, self._matches, self._decoy = takes_sha1, matches, decoy
+        self._matches, self._decoy = matches, decoy
+        self.takes_sha1 = takes_sha1
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         #: Comparisons under way, so that many calls with one session make one.
         self._comparing: dict[bytes, asyncio.Future[bool]] = {}
@@ -159,7 +167,7 @@ class Sessions:
     def _hashes_of(self, user: User | None, *, old: bool) -> tuple[str, ...]:
         """Return what the secret may be the password of; always as many, so that all take as long."""
         found = (user.password, user.password_sha1) if user is not None and user.enabled else ("", "")
-        return tuple(each or self._decoy for each in (found if old and self._takes_sha1 else found[:1]))
+        return tuple(each or self._decoy for each in (found if old and self.takes_sha1 else found[:1]))
 
     def _any_matches(self, secret: str, hashes: tuple[str, ...]) -> bool:
         # All are compared, so that it takes as long; whatever fits the decoy is nobody's password.

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from innkeeper_controller import passwords
 from innkeeper_controller.opennebula.faults import INTERNAL
 from innkeeper_controller.opennebula.methods import METHODS
+from innkeeper_controller.records import User
 
 TEMPLATE = 'NAME = "web"\nCPU = 0.5\nMEMORY = 64\nLABELS = "a,b"\n'
 ANN = "ann:ann-token"
@@ -169,6 +171,23 @@ def test_clients_of_1_4_get_two_elements_and_the_old_names(serve) -> None:
         assert len(await caller.plain("one.vm.info", 77, path="/RPC1")) == 2
         with pytest.raises(xmlrpc.client.Fault, match="-506"):
             await caller.plain("one.imagepool.info", path="/RPC1")
+
+    serve(scenario)
+
+
+def test_a_session_of_1_4_gets_the_answers_of_its_time_wherever_it_asks(serve) -> None:
+    async def scenario(site, caller) -> None:
+        site.service._xmlrpc._sessions.takes_sha1 = True
+        kept = passwords.hashed(passwords.sha1_of("secret"), lambda count: b"\1" * count)
+        await site.put(User(name="haizea", user_id=9, groups=("oneadmin",), password_sha1=kept))
+        session = f"haizea:{passwords.sha1_of('secret')}"
+
+        assert await caller.plain("one.vm.allocate", TEMPLATE, session=session) == [True, 0]
+        assert "<USERNAME>haizea</USERNAME>" in (await caller.plain("one.vmpool.info", -2, session=session))[1]
+        assert (await caller.plain("one.vm.info", 0, session="haizea:secret"))[2] == 0x100
+        site.service._xmlrpc._sessions.takes_sha1 = False
+        site.service._xmlrpc._sessions._known.clear()
+        assert (await caller.plain("one.vm.info", 0, session=session))[2] == 0x100
 
     serve(scenario)
 
