@@ -75,22 +75,7 @@ def start(
         started_at_s=turn.now_s,
     )
     turn.put(operation)
-    first = plan.legs[0].steps[0].phase if plan.legs else vm.state
-    state = lifecycle.enter(kind, vm.state, vm.state, first)
-    host_id = destination if vm.host_id is None else vm.host_id
-    moving = destination if destination not in {None, host_id} else None
-    rest.put_vm(
-        turn,
-        _replace(
-            vm,
-            state=state,
-            operation_id=operation.operation_id,
-            host_id=host_id,
-            destination_id=moving,
-            since_s=turn.now_s,
-            error="",
-        ),
-    )
+    state = _occupy(turn, vm, operation)
     turn.event(
         "operation.started",
         operation.subject,
@@ -104,6 +89,25 @@ def start(
     else:
         rest.finish(turn, operation, done=True, taken_back=False)
     return operation
+
+
+def _occupy(turn: Turn, vm: VmRecord, operation: Operation) -> VmState:
+    """Let the VM be busy with the operation, and return the state that it is in then."""
+    plan, destination = operation.plan, operation.destination
+    first = plan.legs[0].steps[0].phase if plan.legs else vm.state
+    state = lifecycle.enter(operation.kind, vm.state, vm.state, first)
+    host_id = destination if vm.host_id is None else vm.host_id
+    busy = _replace(
+        vm,
+        state=state,
+        operation_id=operation.operation_id,
+        host_id=host_id,
+        destination_id=destination if destination not in {None, host_id} else None,
+        since_s=turn.now_s,
+        error="",
+    )
+    rest.put_vm(turn, busy)
+    return state
 
 
 def check_free(turn: Turn, vm: VmRecord) -> None:

@@ -33,7 +33,7 @@ from tests.controller.builders import (
 from innkeeper_controller import verify
 from innkeeper_controller.lifecycle import MOVES, ROUTES
 from innkeeper_controller.records import Datastore, HostState, OperationKind
-from innkeeper_controller.requests.catalogue import REQUESTS
+from innkeeper_controller.requests import vms
 from innkeeper_hostagent.protocol.messages import CarryOut, Disown, LegStatus, Observed
 from innkeeper_plugins.vocabulary import HostId, Observation, PowerState, VmState
 
@@ -75,6 +75,7 @@ VERBS = {
     "migrate": ({"host": "h2"}, origins("migrate")),
     "recover": ({"how": "retry"}, {VmState.FAILED}),
     "cancel": ({}, set()),
+    "resched": ({}, {VmState.RUNNING}),
 }
 
 
@@ -96,10 +97,10 @@ def test_a_verb_is_possible_in_the_states_of_the_table_and_refused_in_all_others
     assert verify.findings(reactor.cluster) == ()
 
 
-def test_every_verb_of_the_request_table_is_among_them():
-    acting = {name.removeprefix("vm.") for name, each in REQUESTS.items() if name.startswith("vm.") and each.changes}
+def test_every_verb_of_a_vms_life_is_among_them():
+    acting = {each.name.removeprefix("vm.") for each in vms.REQUESTS if each.changes}
 
-    assert acting - {"submit"} == set(VERBS)
+    assert acting - {"submit", "unresched"} == set(VERBS)
 
 
 # --- room
@@ -554,12 +555,13 @@ def test_a_vm_whose_host_was_deleted_starts_anew_although_its_shutdown_had_not_w
     assert recovered(reactor, vm, "retry") == (VmState.PENDING, None, None)
 
 
-def test_recovering_knows_two_ways():
+def test_recovering_knows_four_ways():
     reactor = a_site()
     a_vm(reactor, VmState.FAILED)
     refused = refusal(lambda: ask(reactor, "vm.recover", vm_id=0, how="pray"))
 
-    assert (refused.code, str(refused)) == ("bad_request", "Recover by retry or rollback, not by 'pray'.")
+    text = "Recover by retry, rollback, delete or recreate, not by 'pray'."
+    assert (refused.code, str(refused)) == ("bad_request", text)
 
 
 def test_a_failed_vm_that_is_retried_can_be_deployed_and_run():

@@ -143,7 +143,7 @@ def test_a_deployment_asks_the_host_of_the_only_leg_and_tells_of_it():
             detail={"old": "HOLD", "new": "PROLOG"},
         ),
     ]
-    assert [change.kind for change in turn.changes] == ["operation", "vm"]
+    assert [change.kind for change in turn.changes] == ["operation", "history", "vm"]
     assert (answer.state, answer.operation_id) == ("PROLOG", "o0")
     assert place(now(reactor, vm)) == (VmState.PROLOG, 1, None, "o0")
     assert now(reactor, vm).spec.generation == 1
