@@ -60,7 +60,9 @@ class Outbox:
 def _owner(turn: Turn, event: Event) -> str:
     """Return who owns what the event is about; empty where only administrators may read it."""
     kind, _, number = event.subject.partition(":")
-    if kind not in {"vm", "image"} or not number.isdecimal():
+    if kind == "user":
+        return number
+    if kind not in {"vm", "image", "network", "template"} or not number.isdecimal():
         return ""
     record = turn.cluster.get(kind, int(number)) or _changed(turn, kind, int(number))
     return str(getattr(record, "owner", ""))

@@ -601,7 +601,7 @@ def test_a_turn_that_tells_nothing_still_has_its_place_in_the_log(site: Site):
     site.run(scenario)
 
     assert Archive(site.engine).events(after=1) == [
-        (Event(what="state.changed", subject="user:bob", at_s=1.0, actor="controller", seq=2), "")
+        (Event(what="state.changed", subject="user:bob", at_s=1.0, actor="controller", seq=2), "bob")
     ]
     assert site.told().records["user", "bob"] == User(name="bob", user_id=3)
 

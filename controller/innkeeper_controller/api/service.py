@@ -17,7 +17,7 @@ from innkeeper_controller.api.app import Api
 from innkeeper_controller.api.catalogue import ENDPOINTS
 from innkeeper_controller.api.endpoints import bound, router
 from innkeeper_controller.api.feed import Feed
-from innkeeper_controller.api.identity import caller_of
+from innkeeper_controller.api.identity import Caller, Headers, caller_of
 from innkeeper_controller.api.metrics import Metrics
 from innkeeper_controller.api.openapi import document
 from innkeeper_controller.api.routes import Routes
@@ -95,12 +95,7 @@ class Service:
             *bound(system.ENDPOINTS, system.System(controller, metrics, described)),
         )
         routes = Routes(REQUESTS.values())
-        others = router(
-            endpoints,
-            lambda headers: caller_of(headers, controller.reactor.cluster, controller.clock()),
-            routes.methods,
-            more,
-        )
+        others = router(endpoints, _callers(controller), routes.methods, more)
         self._xmlrpc = endpoint.Endpoint(
             desk(
                 controller,
@@ -109,13 +104,7 @@ class Service:
                 own_url=opennebula.own_url,
                 newest_first=opennebula.newest_first,
             ),
-            Sessions(
-                controller.reactor.cluster,
-                clock=controller.clock,
-                entropy=entropy,
-                matches=passwords.matches,
-                decoy=passwords.DECOY,
-            ),
+            _sessions(controller, entropy),
             traffic,
             clock=time.perf_counter,
             max_bytes=limits.max_request_bytes,
@@ -131,3 +120,17 @@ class Service:
         self.consoles.close()
         self._uploads.close()
         self._xmlrpc.close()
+
+
+def _callers(controller: Controller) -> Callable[[Headers], Caller]:
+    return lambda headers: caller_of(headers, controller.reactor.cluster, controller.clock())
+
+
+def _sessions(controller: Controller, entropy: Callable[[int], bytes]) -> Sessions:
+    return Sessions(
+        controller.reactor.cluster,
+        clock=controller.clock,
+        entropy=entropy,
+        matches=passwords.matches,
+        decoy=passwords.DECOY,
+    )
