@@ -67,7 +67,8 @@ _MOMENTS: Final = tuple(name for name in HistoryRecord.__struct_fields__ if name
 
 def _latest(stay: HistoryRecord) -> Moment:
     """Return the latest moment of a stay: a clock that was set back breaks no order."""
-    return max(moment for name in _MOMENTS if (moment := getattr(stay, name)) is not None)
+    moments: list[Moment | None] = [getattr(stay, name) for name in _MOMENTS]
+    return max(moment for moment in moments if moment is not None)
 
 
 def _section(vm: VmRecord, operation: Operation | None) -> str:

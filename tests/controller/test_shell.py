@@ -13,6 +13,7 @@ import pytest
 import structlog
 from sqlalchemy import Connection
 
+from innkeeper_controller import scheduler
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.pipeline import PipelineLimits
 from innkeeper_controller.reactor import Reactor
@@ -281,6 +282,21 @@ def test_the_scheduler_goes_on_as_long_as_it_finds_something(site: Site):
 
         assert sorted(reactor.cluster.users) == ["found-0", "found-1", "found-2"]
         assert next(finds, None) is None
+
+    site.run(scenario)
+
+
+def test_the_scheduler_goes_on_until_it_has_looked_at_every_vm(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scheduler, "BATCH", 1)
+    monkeypatch.setattr(scheduler, "MAX_PASSES", 2)
+
+    async def scenario(controller: Controller) -> None:
+        await submit(controller, count=7)
+        controller.reactor.cluster.freed = True
+        await submit(controller)
+        await spin()
+
+        assert (len(controller.reactor.cluster.pending), controller.reactor.cluster.unconsidered) == (8, {})
 
     site.run(scenario)
 

@@ -156,9 +156,10 @@ def test_an_impossible_count_is_refused(count):
     assert (error.code, str(error)) == ("bad_request", f"Submit between 1 and 10000 VMs at once, not {count}.")
 
 
-def test_more_than_may_wait_are_refused():
+@pytest.mark.parametrize("hold", [False, True])
+def test_more_than_may_wait_are_refused(hold):
     reactor = a_site(max_pending=2, scheduler="none")
-    submit(reactor, BARE, hold=False)
+    submit(reactor, BARE, hold=hold)
     error = refused(reactor, BARE, count=2)
 
     assert (error.code, str(error)) == (

@@ -1,5 +1,7 @@
 """Disks, NICs, snapshots and sizes of VMs under faults: nothing leaks, and what is told of a VM's stays is true."""
 
+import itertools
+
 import pytest
 from tests.simulation.test_cluster import RUNS, SEED, check_at_rest, check_nothing_lost, settle, submit, with_network
 from tests.simulation.world import World, vm_records
@@ -65,7 +67,7 @@ def check_history(world):
             for name in ("prolog", "running", "epilog"):
                 began, ended = getattr(stay, f"{name}_began_s"), getattr(stay, f"{name}_ended_s")
                 assert ended is None or stay.began_at_s <= began <= ended, f"seed {world.seed}: {stay}"
-        for before, after in zip(stays, stays[1:], strict=False):
+        for before, after in itertools.pairwise(stays):
             assert before.ended_at_s <= after.began_at_s, f"seed {world.seed}: {before} {after}"
 
 
