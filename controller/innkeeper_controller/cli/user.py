@@ -1,5 +1,6 @@
 """``inn user``: who may ask, and how they are known."""
 
+import sys
 from typing import Any
 
 import click
@@ -49,7 +50,7 @@ def _limit(answer: Json, name: str) -> str:
 
 def _password(*, from_stdin: bool) -> str:
     if from_stdin:
-        return str(click.get_text_stream("stdin").readline().rstrip("\n"))
+        return sys.stdin.readline().rstrip("\n")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 
 

@@ -87,7 +87,7 @@ def members(turn: Turn, name: str) -> tuple[str, ...]:
     return tuple(user.name for user in turn.cluster.users.values() if name in user.groups)
 
 
-def _changed(turn: Turn, group: Group, what: str, detail: dict[str, object], **values: object) -> GroupView:
+def _changed(turn: Turn, group: Group, what: str, detail: dict[str, Any], **values: object) -> GroupView:
     changed = _replace(group, **values)
     turn.put(changed)
     turn.event(f"group.{what}", f"group:{group.name}", **detail)

@@ -17,7 +17,7 @@ from innkeeper_controller.requests.templates import keep_restricted
 from innkeeper_controller.requests.users import noted
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.usage import amounts_of
-from innkeeper_plugins.vocabulary import Value
+from innkeeper_plugins.vocabulary import Value, ValueMeta
 
 _replace = msgspec.structs.replace
 
@@ -90,7 +90,7 @@ def _view(noun: str, record: Any) -> OwnedView:  # noqa: ANN401 - several record
     )
 
 
-def _changed(turn: Turn, noun: str, record: Any, what: str, detail: dict[str, object], **values: object) -> OwnedView:  # noqa: ANN401 - several records
+def _changed(turn: Turn, noun: str, record: Any, what: str, detail: dict[str, Any], **values: object) -> OwnedView:  # noqa: ANN401 - several records
     changed = _replace(record, **values)
     turn.put(changed)
     key = record.name if noun == "datastore" else getattr(record, NOUNS[noun].number)
@@ -276,7 +276,8 @@ def _params(name: str, doc: str, fields: tuple[Any, ...]) -> type[Value]:
     """Return a class of parameters; fields are ``(name, type)`` or ``(name, type, default)``."""
     namespace: dict[str, Any] = {each[0]: each[2] for each in fields if len(each) > len(("name", "type"))}
     namespace |= {"__annotations__": {each[0]: each[1] for each in fields}, "__doc__": doc, "__module__": __name__}
-    return type(Value)(name, (Value,), namespace)  # type: ignore[return-value]  # a class of structs is one of values
+    made: type[Value] = ValueMeta(name, (Value,), namespace)
+    return made
 
 
 def _request(noun: str, row: Noun, verb: _Verb) -> Request:

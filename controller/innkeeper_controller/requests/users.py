@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -161,9 +161,7 @@ def _view(turn: Turn, user: User) -> UserView:
     )
 
 
-def _changed(
-    turn: Turn, user: User, what: str, /, *, detail: dict[str, object] | None = None, **values: object
-) -> User:
+def _changed(turn: Turn, user: User, what: str, /, *, detail: dict[str, Any] | None = None, **values: object) -> User:
     changed = _replace(user, **values)
     turn.put(changed)
     turn.event(f"user.{what}", f"user:{user.name}", **(detail or {}))
@@ -209,7 +207,7 @@ def _check_driver(driver: str) -> None:
         raise RefusalError("bad_request", f"Users are known by {' or '.join(DRIVERS)} here, not by {driver[:40]!r}.")
 
 
-def _password(turn: Turn, password: str) -> dict[str, str]:
+def _password(turn: Turn, password: str) -> dict[str, Any]:
     """Return what a user's record keeps of a new password."""
     if len(password) > passwords.MAX_PASSWORD_CHARACTERS:
         raise RefusalError("bad_request", f"A password has at most {passwords.MAX_PASSWORD_CHARACTERS} characters.")
@@ -388,7 +386,7 @@ def auth(turn: Turn, params: UserAuth) -> UserView:
     """Change how a user is known."""
     user = find.user(turn.cluster, params.user)
     _check_driver(params.driver)
-    values: dict[str, str] = {"auth_driver": params.driver}
+    values: dict[str, Any] = {"auth_driver": params.driver}
     if params.driver != "core":
         values |= {"password": "", "password_sha1": ""}
     elif params.password:
