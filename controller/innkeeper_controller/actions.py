@@ -147,7 +147,11 @@ def suspend(turn: Turn, vm: VmRecord) -> None:
 
 
 def resume(turn: Turn, vm: VmRecord) -> None:
-    """Let the VM go on: on its host, or, where it gave its host up, wherever the scheduler puts it."""
+    """Let the VM go on: on its host, or, where it gave its host up, wherever the scheduler puts it.
+
+    Raises:
+        RefusalError: ``busy``, ``wrong_state`` or ``over_quota``.
+    """
     quotas.charge_running(turn, vm)
     if vm.state in {VmState.STOPPED, VmState.UNDEPLOYED}:
         move(turn, vm, "resume")

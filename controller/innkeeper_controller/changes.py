@@ -5,9 +5,10 @@ Nothing here starts an operation.
 
 import msgspec
 
-from innkeeper_controller import actions, operations, planner, quotas
+from innkeeper_controller import actions, operations, planner, quotas, submission
 from innkeeper_controller.records import Host, OperationKind, VmRecord
 from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.templates.vm import VmTemplate, read_vm_template
 from innkeeper_controller.turn import RefusalError, Turn
@@ -82,13 +83,14 @@ def charge(turn: Turn, before: VmRecord, after: VmRecord) -> None:
     quotas.charge(turn, after.owner, after.group, {name: amount for name, amount in more.items() if amount > 0})
 
 
-def read(text: str) -> VmTemplate:
+def read(turn: Turn, text: str) -> VmTemplate:
     """Return what a template asks for that is about a part of a VM.
 
     Raises:
-        RefusalError: ``bad_template``.
+        RefusalError: ``bad_template``, or ``forbidden``: some of it is for administrators only.
     """
     try:
+        submission.check_restricted(turn, parse(text))
         return read_vm_template(text, overrides={"MEMORY": "1", "CPU": "1", "VCPU": "1"})
     except TemplateError as error:
         refuse_mistakes(error.mistakes)

@@ -32,7 +32,7 @@ def attach_disk(turn: Turn, vm: VmRecord, text: str) -> int:
             ``unreachable``.
     """
     host = changes.home_for(turn, vm, OperationKind.ATTACH_DISK, "hotplug")
-    wanted = changes.read(text)
+    wanted = changes.read(turn, text)
     submission.check_restricted(turn, parse(text))
     if len(wanted.disks) != 1 or wanted.nics:
         raise RefusalError("bad_template", "Give one disk, like DISK = [ IMAGE = tiny ].")
@@ -88,7 +88,7 @@ def attach_nic(turn: Turn, vm: VmRecord, text: str) -> int:
             ``no_capacity``.
     """
     host = changes.home_for(turn, vm, OperationKind.ATTACH_NIC, "hotplug")
-    wanted = changes.read(text)
+    wanted = changes.read(turn, text)
     submission.check_restricted(turn, parse(text))
     if len(wanted.nics) != 1 or wanted.disks:
         raise RefusalError("bad_template", "Give one network card, like NIC = [ NETWORK = lan ].")

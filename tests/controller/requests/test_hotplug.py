@@ -173,6 +173,7 @@ def test_a_detached_nic_gives_its_address_back_once_it_is_gone():
         ("attach_disk", {"template": "DISK = [ IMAGE = tiny, TARGET = vda ]"}, "bad_template"),
         ("attach_disk", {"template": "DISK = [ IMAGE = nothing ]"}, "bad_template"),
         ("attach_nic", {"template": DISK}, "bad_template"),
+        ("attach_nic", {"template": "NIC = [ NETWORK = lan, MAC = 02:00:0a:00:00:07 ]"}, "forbidden"),
         ("attach_nic", {"template": "NIC = [ NETWORK = nothing ]"}, "not_found"),
         ("detach_disk", {"disk_id": 7}, "not_found"),
         ("detach_nic", {"nic_id": 7}, "not_found"),
