@@ -120,23 +120,30 @@ class Documents:
         A piece holds the documents of consecutive keys and is joined again only when one of them has changed, so one
         VM's change does not copy all the others.
         """
+        try:
+            self._bring_up()
+        except BaseException:
+            # What has changed is known no more: the next one looks at all of it again.
+            for seen in self._seen:
+                seen.clear()
+            raise
+        return [self._segments[segment] for segment in sorted(self._segments, reverse=self._newest_first)]
+
+    def _bring_up(self) -> None:
         mark = self._names.mark()
         changed = self._changed()
         if mark is not self._seen_mark:
             self._seen_mark = mark
             changed = set(self._records)
-        for key in changed:
-            if key in self._records:
-                self._one(key, mark)
-            else:
-                self._kept.pop(key, None)
+        for key in changed - self._records.keys():
+            self._kept.pop(key, None)
         for segment in {key // _SEGMENT for key in changed}:
-            self._join(segment)
-        return [self._segments[segment] for segment in sorted(self._segments, reverse=self._newest_first)]
+            self._join(segment, mark)
 
-    def _join(self, segment: int) -> None:
+    def _join(self, segment: int, mark: object) -> None:
         keys = range(segment * _SEGMENT, (segment + 1) * _SEGMENT)
-        parts = [self._kept[key][1] for key in (reversed(keys) if self._newest_first else keys) if key in self._records]
+        ordered = reversed(keys) if self._newest_first else keys
+        parts = [self._one(key, mark) for key in ordered if key in self._records]
         if parts:
             self._segments[segment] = b"".join(parts)
         else:

@@ -109,3 +109,16 @@ def test_what_is_gone_is_not_kept_for_ever() -> None:
         one.turn.drop(record)
 
     assert len(one.documents._kept) <= 1_001
+
+
+def test_a_document_that_could_not_be_drawn_leaves_nothing_stale() -> None:
+    one = Drawn(600)
+    one.whole()
+    draw, one.documents._draw = one.documents._draw, lambda _cluster, _record: 1 / 0
+    one.turn.put(_replace(one.cluster.templates[5], name="other"))
+    one.turn.put(_replace(one.cluster.templates[500], name="another"))
+    with pytest.raises(ZeroDivisionError):
+        one.whole()
+    one.documents._draw = draw
+
+    assert one.whole().count(b"other>") == 2

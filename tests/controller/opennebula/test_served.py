@@ -245,6 +245,20 @@ def test_any_arguments_get_an_answer_or_a_fault_and_never_a_traceback(serve, dat
     serve(scenario)
 
 
+@settings(max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(bodies=st.lists(st.binary(max_size=300), min_size=60, max_size=60))
+def test_any_bytes_get_a_fault_within_a_second(serve, bodies) -> None:
+    call = xmlrpc.client.dumps(("admin:admin-token", 5), "one.vm.info").encode()
+    cut = [call[: number * (len(call) - 20) // len(bodies)] + body for number, body in enumerate(bodies)]
+
+    async def scenario(site, _caller) -> None:
+        for body in [*bodies, *cut]:
+            answer = await asyncio.wait_for(site.ask("POST", "/RPC2", token="", body=body), 1.0)
+            assert (answer.status, b"faultCode" in answer.body) == (200, True), body
+
+    serve(scenario)
+
+
 def _plain(value):
     """Return a value without what XML cannot carry."""
     if isinstance(value, str):
