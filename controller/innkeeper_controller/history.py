@@ -8,12 +8,12 @@ The law:
    so that what ran for how long with how much can be read from each stay alone.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from innkeeper_controller.records import HistoryRecord, Host, Moment, Operation, OperationKind, VmRecord
-from innkeeper_plugins.vocabulary import DiskKind, VmState
+from innkeeper_plugins.vocabulary import DiskKind, HostId, VmId, VmState
 
 _replace = msgspec.structs.replace
 
@@ -52,13 +52,29 @@ def follow(
         ended, stay = (_closed(stay, now_s),), None
     if host_id is None:
         return ended
+    values = _description(vm, operation, is_over=stay is not None and stay.running_ended_s is not None)
     if stay is None:
-        name = host.name if host is not None else f"host {host_id}"
-        seq = 0 if last is None else last.seq + 1
-        stay = HistoryRecord(vm_id=vm.vm_id, seq=seq, host_id=host_id, host_name=name, began_at_s=now_s)
-        stay = _replace(stay, cluster_id=host.cluster_id if host is not None else 0)
-    marked = _marked(_described(stay, vm, operation), section, now_s)
-    return (*ended, marked) if marked != last else ended
+        return (*ended, _opened(last, vm.vm_id, host_id, host, now_s, values | _begun(section, now_s)))
+    marked = _replace(stay, **values, **_marks(stay, section, now_s))
+    return (marked,) if marked != stay else ()
+
+
+def _opened(  # noqa: PLR0917 - called at one place
+    last: HistoryRecord | None, vm_id: VmId, host_id: HostId, host: Host | None, now_s: Moment, values: dict[str, Any]
+) -> HistoryRecord:
+    return HistoryRecord(
+        vm_id=vm_id,
+        seq=0 if last is None else last.seq + 1,
+        host_id=host_id,
+        host_name=host.name if host is not None else f"host {host_id}",
+        cluster_id=host.cluster_id if host is not None else 0,
+        began_at_s=now_s,
+        **values,
+    )
+
+
+def _begun(section: str, now_s: Moment) -> dict[str, Any]:
+    return {f"{section}_began_s": now_s} if section else {}
 
 
 #: Moments of a stay.
@@ -92,49 +108,56 @@ def _is_new_share(stay: HistoryRecord, vm: VmRecord, section: str) -> bool:
     return stay.running_ended_s is not None or share != (stay.cpu_cores, stay.vcpus, stay.memory_mib)
 
 
-def _described(stay: HistoryRecord, vm: VmRecord, operation: Operation | None) -> HistoryRecord:
-    """Return the stay with whose it is, what it takes, and what was last begun in it."""
-    spec = vm.spec
-    if stay.running_ended_s is None:
-        stay = _replace(
-            stay,
-            hypervisor=spec.hypervisor,
-            transfer=spec.driver,
-            datastore=spec.datastore,
-            owner=vm.owner,
-            group=vm.group,
-            vm_name=vm.name,
-            cpu_cores=spec.cpu_cores,
-            vcpus=spec.vcpus,
-            memory_mib=spec.memory_mib,
-            disks_mib=sum(disk.size_bytes for disk in spec.disks if disk.kind is not DiskKind.CDROM) // MIB,
-            cpu_cost=_cost(vm, "CPU_COST"),
-            memory_cost=_cost(vm, "MEMORY_COST"),
-            disk_cost=_cost(vm, "DISK_COST"),
-        )
-    if operation is None:
-        return stay
-    return _replace(stay, action=operation.kind.value, actor=operation.actor, request_id=operation.request_id)
+def _description(vm: VmRecord, operation: Operation | None, *, is_over: bool) -> dict[str, Any]:
+    """Return whose a stay is, what it takes (what it took, where it is over), and what was last begun in it."""
+    spec, attributes = vm.spec, vm.attributes
+    values: dict[str, Any] = {}
+    if not is_over:
+        values = {
+            "hypervisor": spec.hypervisor,
+            "transfer": spec.driver,
+            "datastore": spec.datastore,
+            "owner": vm.owner,
+            "group": vm.group,
+            "vm_name": vm.name,
+            "cpu_cores": spec.cpu_cores,
+            "vcpus": spec.vcpus,
+            "memory_mib": spec.memory_mib,
+            "disks_mib": sum(disk.size_bytes for disk in spec.disks if disk.kind is not DiskKind.CDROM) // MIB,
+            "cpu_cost": _cost(attributes, "CPU_COST"),
+            "memory_cost": _cost(attributes, "MEMORY_COST"),
+            "disk_cost": _cost(attributes, "DISK_COST"),
+        }
+    if operation is not None:
+        values |= {"action": operation.kind.value, "actor": operation.actor, "request_id": operation.request_id}
+    return values
 
 
-def _cost(vm: VmRecord, name: str) -> float:
+def _cost(attributes: dict[str, str], name: str) -> float:
+    if name not in attributes:
+        return 0.0
     try:
-        cost = float(vm.attributes.get(name, "0"))
+        cost = float(attributes[name])
     except ValueError:
         return 0.0
     return cost if 0.0 <= cost < float("inf") else 0.0
 
 
-def _marked(stay: HistoryRecord, section: str, now_s: Moment) -> HistoryRecord:
-    marks: dict[str, Moment | None] = {}
-    for name in ("prolog", "running", "epilog"):
-        began, ended = getattr(stay, f"{name}_began_s"), getattr(stay, f"{name}_ended_s")
+#: ``(part of a stay, the fields of when it began and ended)``
+_PARTS: Final = tuple((name, f"{name}_began_s", f"{name}_ended_s") for name in ("prolog", "running", "epilog"))
+
+
+def _marks(stay: HistoryRecord, section: str, now_s: Moment) -> dict[str, Any]:
+    """Return the moments that a stay has from now on; parts that go on have no end."""
+    marks: dict[str, Any] = {}
+    for name, begin, end in _PARTS:
+        began, ended = getattr(stay, begin), getattr(stay, end)
         if name == section:
-            marks |= {f"{name}_began_s": now_s if began is None else began, f"{name}_ended_s": None}
+            marks |= {begin: now_s if began is None else began, end: None}
         elif began is not None and ended is None:
-            marks[f"{name}_ended_s"] = now_s
-    return _replace(stay, **marks)
+            marks[end] = now_s
+    return marks
 
 
 def _closed(stay: HistoryRecord, now_s: Moment) -> HistoryRecord:
-    return _replace(_marked(stay, "", now_s), ended_at_s=now_s)
+    return _replace(stay, ended_at_s=now_s, **_marks(stay, "", now_s))
