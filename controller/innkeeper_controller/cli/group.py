@@ -6,7 +6,7 @@ from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import NounGroup, verb
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
-from innkeeper_controller.cli.ownership import GROUPS, USERS
+from innkeeper_controller.cli.ownership import GROUPS, USERS, update
 from innkeeper_controller.cli.user import limits_text
 
 
@@ -96,3 +96,6 @@ def limits(inn: Invocation, name_or_id: str, limits: tuple[str, ...]) -> None:
     """Limit what may belong to a group; -1 for the default, -2 for no limit."""
     answer = inn.call("group.limits", group=name_or_id, template=" ".join(limits))
     inn.show(answer, lambda: limits_text(answer))
+
+
+group.add_command(update("group"))

@@ -1,6 +1,7 @@
 """The verbs that are alike for everything that has a name and an owner: chmod, chown, rename, lock, unlock."""
 
 from collections.abc import Callable
+from typing import IO
 
 import click
 
@@ -18,6 +19,8 @@ _EXAMPLES = {
     "datastore": "fast",
     "host": "node1",
     "cluster": "rack-2",
+    "user": "ann",
+    "group": "lab",
 }
 #: Nouns that nobody owns: they are the administrators'.
 _UNOWNED = frozenset({"host", "cluster"})
@@ -137,10 +140,29 @@ def unlock(noun: str) -> Verb:
     return command
 
 
+def update(noun: str) -> Verb:
+    """Return ``inn NOUN update``."""
+    whose, example = _subject(noun), _EXAMPLES[noun]
+
+    @verb(
+        "update", f"inn {noun} update {example} notes.one", f"echo LABELS=web | inn {noun} update {example} - --append"
+    )
+    @_argument(noun)
+    @click.argument("file", metavar="FILE", type=click.File(encoding="utf-8"))
+    @click.option("--append", is_flag=True, help="Replace only what the file names.")
+    def command(inn: Invocation, name_or_id: str, file: IO[str], *, append: bool) -> None:
+        """Note attributes of it, from a file; - for standard input."""
+        answer = inn.call(f"{noun}.update", **whose(inn, name_or_id), template=file.read(), append=append or None)
+        inn.show(answer, lambda: f"{noun.upper() if noun == 'vm' else noun.capitalize()} {answer['name']} is noted.")
+
+    return command
+
+
 def add_to(group: click.Group, noun: str) -> None:
     """Give a noun's group the verbs that it can have."""
     makers = [rename] if noun != "datastore" else []
     makers += [chmod, chown] if noun not in _UNOWNED else []
+    makers += [update] if noun != "template" else []
     makers += [lock, unlock] if noun not in _UNLOCKED else []
     for make in makers:
         group.add_command(make(noun))

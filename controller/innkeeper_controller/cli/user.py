@@ -9,7 +9,7 @@ from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import SPAN, NounGroup, verb
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
-from innkeeper_controller.cli.ownership import GROUPS, USERS
+from innkeeper_controller.cli.ownership import GROUPS, USERS, update
 
 
 @click.group("user", cls=NounGroup)
@@ -179,6 +179,15 @@ def del_group(inn: Invocation, name_or_id: str, group: str) -> None:
     _groups(inn, "user.del_group", user=name_or_id, group=group)
 
 
+@verb("auth", "inn user auth ann public", of=user)
+@USER
+@click.argument("driver", metavar="core|public", type=click.Choice(["core", "public"]))
+def auth(inn: Invocation, name_or_id: str, driver: str) -> None:
+    """Say how a user is known: by password and tokens (core), or by tokens only (public)."""
+    answer = inn.call("user.auth", user=name_or_id, driver=driver)
+    inn.show(answer, lambda: f"User {answer['name']} is known by {answer['driver']}.")
+
+
 @verb("limits", "inn user limits ann vm.cpu=4 vm.vms=10 network.lan.leases=5", of=user)
 @USER
 @click.argument("limits", metavar="RESOURCE=LIMIT", nargs=-1, required=True)
@@ -186,3 +195,6 @@ def limits(inn: Invocation, name_or_id: str, limits: tuple[str, ...]) -> None:
     """Limit what a user may have; -1 for the default, -2 for no limit."""
     answer = inn.call("user.limits", user=name_or_id, template=" ".join(limits))
     inn.show(answer, lambda: limits_text(answer))
+
+
+user.add_command(update("user"))

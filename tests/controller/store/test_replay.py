@@ -109,6 +109,7 @@ class Life:
     def __init__(self) -> None:
         self.cluster = Cluster()
         self.ended: set[tuple[str, object]] = set()
+        self.known: set[str] = set()
         self.transactions: list[Transaction] = []
         self.seq = 0
 
@@ -117,10 +118,13 @@ class Life:
         for record in puts:
             if isinstance(record, VmRecord) and ("vm", record.vm_id) in self.ended:
                 continue
+            if isinstance(record, Operation) and self._is_forgotten(record):
+                continue
             if end and isinstance(record, VmRecord):
                 self._put_end(turn, record, refused=refused)
             else:
                 turn.put(record)
+                self._note(record, refused=refused)
         if drop and puts and not isinstance(puts[-1], VmRecord | Operation) and turn.changes:
             turn.drop(puts[-1])
         if refused:
@@ -130,6 +134,14 @@ class Life:
             turn.event("it.happened", "vm:1")
             self.seq += 1
             self.transactions.append(Transaction(turn.changes, turn.events, [""], first_seq=self.seq))
+
+    def _note(self, record: object, *, refused: bool) -> None:
+        if isinstance(record, Operation) and not refused:
+            self.known.add(record.operation_id)
+
+    def _is_forgotten(self, operation: Operation) -> bool:
+        """Whether it has ended and memory has let go of it: no handler touches it again."""
+        return operation.operation_id in self.known and operation.operation_id not in self.cluster.operations
 
     def _put_end(self, turn: Turn, record: VmRecord, *, refused: bool) -> None:
         values = {name: getattr(record, name) for name in record.__struct_fields__}

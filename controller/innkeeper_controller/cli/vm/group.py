@@ -57,6 +57,7 @@ MEMBERS = {
     "chmod": Member("vm.ownership:chmod", "Say what owner, group and others may do: 4 use, 2 manage, 1 admin.", _OWN),
     "chown": Member("vm.ownership:chown", "Give it to another user, or to another group.", _OWN),
     "lock": Member("vm.ownership:lock", "Keep it as it is, also from administrators, until it is unlocked.", _OWN),
+    "update": Member("vm.ownership:update", "Note attributes of it, from a file; - for standard input.", _OWN),
     "unlock": Member("vm.ownership:unlock", "Let it be used and changed again.", _OWN),
     "accounting": Member("vm.account:accounting", "List the stays of VMs on hosts, ended VMs too.", _COST),
     "showback": Member("vm.account:showback", "Say what VMs cost, month by month.", _COST),
