@@ -9,16 +9,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 from sqlalchemy import Connection
 
-from innkeeper_controller import scheduler
+from innkeeper_controller import past_stays, scheduler
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.pipeline import PipelineLimits
 from innkeeper_controller.reactor import Reactor
 from innkeeper_controller.records import (
     Event,
+    HistoryRecord,
     Host,
     HostState,
     LoginToken,
@@ -29,6 +31,7 @@ from innkeeper_controller.records import (
     User,
     VmRecord,
 )
+from innkeeper_controller.requests.accounting import Span
 from innkeeper_controller.requests.hosts import AddHost, NamedHost
 from innkeeper_controller.requests.table import Nothing
 from innkeeper_controller.requests.vms import EndVm, ListVms, SubmitVm
@@ -52,7 +55,7 @@ from innkeeper_hostagent.protocol.messages import (
     Refused,
     Welcome,
 )
-from innkeeper_plugins.vocabulary import Advertisement, Capacity, HostId, OperationId
+from innkeeper_plugins.vocabulary import Advertisement, Capacity, HostId, OperationId, VmState
 
 ADMIN = User(name="oneadmin", user_id=0, groups=("oneadmin",), tokens=(LoginToken(token_sha256="aa"),))
 TEMPLATE = "NAME = web\nCPU = 0.5\nMEMORY = 64\n"
@@ -297,6 +300,29 @@ def test_the_scheduler_goes_on_until_it_has_looked_at_every_vm(site: Site, monke
         await spin()
 
         assert (len(controller.reactor.cluster.pending), controller.reactor.cluster.unconsidered) == (8, {})
+
+    site.run(scenario)
+
+
+def test_vms_that_are_done_are_accounted_for_as_well(site: Site):
+    async def scenario(controller: Controller) -> None:
+        await submit(controller)
+        reactor = controller.reactor
+
+        def ended() -> Turn:
+            turn = Turn(reactor.cluster, reactor.settings, 9.0, "controller")
+            vm = reactor.cluster.vms[0]
+            stay = HistoryRecord(vm_id=0, seq=0, host_id=1, host_name="h1", began_at_s=1.0, ended_at_s=8.0, owner="ann")
+            turn.put(stay)
+            turn.put(msgspec.structs.replace(vm, state=VmState.DONE, ended_at_s=8.0))
+            return turn
+
+        await controller.carry_out(ended)
+        wanted = [Span(), Span(owner="bob"), Span(from_s=8.0)]
+        found = [await past_stays.answer(controller, "vm.accounting", each, ADMIN) for each in wanted]
+
+        assert reactor.cluster.history_records == {}
+        assert [[each.seq for each in answer.records] for answer in found] == [[0], [], []]
 
     site.run(scenario)
 
