@@ -418,6 +418,8 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
     if new is not None and new.state is VmState.PENDING:
         if vm_id not in cluster.pending:
             cluster.pending[vm_id] = cluster.unconsidered[vm_id] = None
+        elif old is not None and (old.requirements, old.rank) != (new.requirements, new.rank):
+            cluster.unconsidered[vm_id] = None
     else:
         cluster.pending.pop(vm_id, None)
         cluster.unconsidered.pop(vm_id, None)

@@ -9,6 +9,7 @@ import msgspec
 
 from innkeeper_controller import access, quotas
 from innkeeper_controller.access import Right
+from innkeeper_controller.expressions import ExpressionError, compile_rank, compile_requirement
 from innkeeper_controller.records import Datastore, Host, Lock, Network, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.admission import NAMED
@@ -59,6 +60,14 @@ NOUNS: Final[Mapping[str, Noun]] = {
 #: ``{attribute that means something here: field of the network}``; how it reaches the wire is for administrators.
 _NETWORK_FIELDS: Final = {"GATEWAY": "gateway", "NETWORK_MASK": "netmask", "DNS": "dns"}
 _NETWORK_WIRES: Final = frozenset({"BRIDGE", "VLAN_ID", "PHYDEV", "VN_MAD"})
+
+#: ``(attribute, field of the VM, what reads it)``; the new name comes last and counts.
+_PLACING: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
+    ("REQUIREMENTS", "requirements", compile_requirement),
+    ("SCHED_REQUIREMENTS", "requirements", compile_requirement),
+    ("RANK", "rank", compile_rank),
+    ("SCHED_RANK", "rank", compile_rank),
+)
 
 
 class OwnedView(Value):
@@ -187,9 +196,25 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
     values: dict[str, object] = {field: given}
     if isinstance(record, Network):
         values |= _network_values(turn, record, given)
+    if isinstance(record, VmRecord):
+        values |= _vm_values(given, append=params.append)
     if isinstance(record, Host) and any("\n" in value for value in given.values()):
         raise RefusalError("bad_request", "A label of a host has one value.")
     return _changed(turn, noun, record, "updated", {"names": sorted(given)}, **values)
+
+
+def _vm_values(given: dict[str, str], *, append: bool) -> dict[str, object]:
+    """Return what the attributes of a VM say of its place; these become no notes, nor does what only we say."""
+    given.pop("ERROR", None)
+    fields: dict[str, object] = {} if append else {"requirements": "", "rank": ""}
+    for name, field, compiled in _PLACING:
+        if name in given:
+            try:
+                compiled(given[name])
+            except ExpressionError as error:
+                raise RefusalError("bad_template", f"{name}: {error.message}") from error
+            fields[field] = given.pop(name)
+    return fields
 
 
 def _network_values(turn: Turn, network: Network, given: dict[str, str]) -> dict[str, object]:

@@ -266,3 +266,19 @@ def test_a_rule_that_there_is_already_is_not_made_twice():
     assert first == again
     assert code(lambda: admin_asks(reactor, "acl.add", rule="@1 HAT/* USE")) == "bad_request"
     assert ask(reactor, "acl.delete", rule_id=first.rule_id, user=ADMIN) == first
+
+
+def test_the_notes_of_a_vm_say_where_it_may_go_and_only_what_means_something():
+    reactor = a_site()
+    submit(reactor, BARE, hold=False)
+    reactor.cluster.unconsidered.clear()
+    template = 'LABELS = web\nSCHED_REQUIREMENTS = "NAME = \\"h2\\""\nERROR = x'
+    ask(reactor, "vm.update", user=ANN, vm_id=0, template=template, append=True)
+    refused = code(lambda: ask(reactor, "vm.update", user=ANN, vm_id=0, template='SCHED_RANK = "1 +"', append=True))
+    vm = reactor.cluster.vms[0]
+
+    assert (vm.attributes["LABELS"], vm.requirements, refused) == ("web", 'NAME = "h2"', "bad_template")
+    assert "ERROR" not in vm.attributes
+    assert list(reactor.cluster.unconsidered) == [0]
+    ask(reactor, "vm.update", user=ANN, vm_id=0, template="LABELS = web")
+    assert reactor.cluster.vms[0].requirements == ""
