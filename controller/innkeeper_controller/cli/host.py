@@ -152,6 +152,21 @@ def offline(inn: Invocation, name_or_id: str) -> None:
     _say_state(inn, "host.offline", name_or_id, left, wanted="offline")
 
 
+SAMPLES = (
+    Column("TIME", lambda row: words.moment(row["at_s"])),
+    Column("CORES USED", lambda row: f"{row['cpu_used_cores']:.2f}", right=True),
+    Column("MEMORY USED", lambda row: words.memory(row["memory_used_mib"]), right=True),
+)
+
+
+@verb("monitoring", "inn host monitoring host-a", of=host)
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
+def monitoring(inn: Invocation, name_or_id: str) -> None:
+    """Show the last samples of what a host used."""
+    answer = inn.call("host.monitoring", host=name_or_id)
+    inn.show(answer, lambda: table(answer, SAMPLES, wide=inn.wide))
+
+
 @verb("drain", "inn host drain host-a", of=host)
 @click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
 def drain(inn: Invocation, name_or_id: str) -> None:

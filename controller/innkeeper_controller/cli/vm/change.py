@@ -235,6 +235,20 @@ def schedule_add(  # noqa: PLR0917 - click gives them by name
     inn.show(added, lambda: f"VM {added['vm_id']} has the scheduled action {added['action_id']}.")
 
 
+@verb("schedule-update", "inn vm schedule-update 7 0 poweroff +7200")
+@VM
+@click.argument("action_id", metavar="NUMBER", type=int)
+@click.argument("action", metavar="ACTION")
+@click.argument("time", metavar="TIME")
+@click.option("--args", "words", help="Words behind the action, separated by commas.")
+def schedule_update(  # noqa: PLR0917 - click gives them by name
+    inn: Invocation, vm: str, action_id: int, action: str, time: str, words: str | None
+) -> None:
+    """Change what is to be done with a VM at a time."""
+    template = _vector("SCHED_ACTION", {"ACTION": action, "TIME": time, "ARGS": words})
+    act_on(inn, "vm.schedule_update", (vm,), action_id=action_id, template=template)
+
+
 @verb("schedule-delete", "inn vm schedule-delete 7 0")
 @VM
 @click.argument("action_id", metavar="NUMBER", type=int)

@@ -52,6 +52,7 @@ MEMBERS = {
         "Let something be done with a VM at a time: seconds since the epoch, or +seconds.",
         _TIME,
     ),
+    "schedule-update": Member("vm.change:schedule_update", "Change what is to be done with a VM at a time.", _TIME),
     "schedule-delete": Member("vm.change:schedule_delete", "Take an action out of a VM's schedule.", _TIME),
     "rename": Member("vm.ownership:rename", "Give it another name.", _OWN),
     "chmod": Member("vm.ownership:chmod", "Say what owner, group and others may do: 4 use, 2 manage, 1 admin.", _OWN),
