@@ -28,7 +28,8 @@ def offered(complete, capsys):
 
 
 def test_commands_and_options_are_offered(offered):
-    assert offered("vm", "re") == ["plain,release", "plain,resume", "plain,reboot", "plain,recover"]
+    assert offered("vm", "rel") == ["plain,release"]
+    assert offered("vm", "res") == ["plain,resume", "plain,resize", "plain,resize-disk", "plain,resched"]
     assert "plain,--live" in offered("vm", "migrate", "--l")
 
 
