@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 
 from innkeeper_controller.requests.catalogue import REQUESTS
@@ -232,6 +233,30 @@ def test_a_vm_that_is_done_can_still_be_shown_and_listed(serve):
         assert [vm["vm_id"] for vm in listed.json] == [vm_id]
         assert named.json == []
         assert [vm["vm_id"] for vm in (await site.ask("GET", "/v1/vms")).json] == [live]
+
+    serve(scenario)
+
+
+def test_whoever_has_an_old_name_anew_sees_nothing_of_before(serve):
+    async def scenario(site):
+        vm_id = await site.submit()
+        await site.ask("POST", f"/v1/vms/{vm_id}/suspend", {}, token="ann")
+        await site.ask("POST", f"/v1/vms/{vm_id}/terminate", {}, token="ann")
+        own = await site.ask("GET", "/v1/vms?state=DONE", token="ann")
+        to_another = await site.ask("GET", "/v1/vms?state=DONE", token="bob")
+        asked_for = await site.ask("GET", "/v1/vms?state=DONE&owner=ann", token="bob")
+        ann = site.controller.reactor.cluster.users["ann"]
+        await site.put(msgspec.structs.replace(ann, created_at_s=ann.created_at_s + 1e12))
+        anew = await site.ask("GET", "/v1/vms?state=DONE", token="ann")
+        shown = await site.ask("GET", f"/v1/vms/{vm_id}", token="ann")
+
+        assert [[vm["vm_id"] for vm in each.json] for each in (own, to_another, asked_for, anew)] == [
+            [vm_id],
+            [],
+            [],
+            [],
+        ]
+        assert shown.status == 404
 
     serve(scenario)
 
