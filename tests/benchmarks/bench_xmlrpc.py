@@ -24,7 +24,7 @@ VMS = 10_000
 LIST_ROUNDS = 15
 FLEET_VMS, FLEET_HOSTS = 20_000, 1_250
 DEPLOYED, DEPLOY_HOSTS = 1_000, 100
-IDLE, IDLE_ROUNDS, IDLE_CALLS = 1_000, 10, 1_500
+IDLE, IDLE_ROUNDS, IDLE_CALLS = 1_000, 4, 5_000
 HOSTILE_MEMORY_MB = 20.0
 DEPLOY_TEMPLATE = 'NAME = "bench"\nCPU = 0.1\nMEMORY = 16\nDISK = [ TYPE = fs, SIZE = 1 ]\nHYPERVISOR = "simulated"\n'
 #: Hosts of a filled store have no agents; nobody is to notice.
