@@ -126,6 +126,8 @@ class Cluster:
     cluster_ids: dict[str, int] = field(default_factory=dict)
     #: ``{VM: its stays, in order}``
     history_of: dict[VmId, tuple[HistoryRecord, ...]] = field(default_factory=dict)
+    #: Stays of VMs that have left memory in the present turn, which may be taken back.
+    departed: dict[VmId, tuple[HistoryRecord, ...]] = field(default_factory=dict)
     #: What users and groups have of what may be limited.
     usages: Usages = field(default_factory=Usages)
     #: Raised whenever somebody's rights may have changed: users, groups, ACL rules.
@@ -424,11 +426,22 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
         cluster.pending.pop(vm_id, None)
         cluster.unconsidered.pop(vm_id, None)
     _index_waits(cluster, old, new)
+    _follow_departure(cluster, old, new)
+
+
+def _follow_departure(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
+    """Let go of what is only known of live VMs; the stays come back where the turn that ended the VM is taken back."""
+    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
     if new is None or _is_done(new):
         cluster.observed.pop(vm_id, None)
         cluster.samples.forget_guest(vm_id)
-        for stay in cluster.history_of.pop(vm_id, ()):
+        if stays := cluster.history_of.pop(vm_id, ()):
+            cluster.departed[vm_id] = stays
+        for stay in stays:
             cluster.history_records.pop(stay.history_id, None)
+    elif old is not None and _is_done(old) and (stays := cluster.departed.pop(vm_id, ())):
+        cluster.history_of[vm_id] = stays
+        cluster.history_records |= {stay.history_id: stay for stay in stays}
 
 
 def _index_waits(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:

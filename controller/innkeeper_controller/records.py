@@ -537,8 +537,8 @@ class VmRecord(Value):
     resched: bool = False
     snapshots: tuple[VmSnapshot, ...] = ()
     disk_snapshots: tuple[DiskSnapshot, ...] = ()
-    #: ``{disk: 2, nic: 0, snapshot: 1, disk.0: 3}``: the highest number of a kind, and of a disk's snapshots, that there
-    #: ever was; those that never went have none here.
+    #: ``{disk: 2, nic: 0, snapshot: 1, disk.0: 3}``: the highest number of a kind, and of a disk's snapshots, that
+    #: there ever was; those that never went have none here.
     last_numbers: dict[str, int] = {}
     #: True where the context disk is to be made anew at the next boot.
     context_changed: bool = False

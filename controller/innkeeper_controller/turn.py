@@ -100,6 +100,7 @@ class Turn:
     def __post_init__(self) -> None:
         """Remember which numbers have been given."""
         self.ids_before = dict(self.cluster.last_ids)
+        self.cluster.departed.clear()
 
     def put(self, record: Record) -> None:
         """Set a record's new values, or make it."""

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 pytestmark = pytest.mark.ansible
 
 GENERAL = "community.general."
-NETWORK = 'VN_MAD = "dummy"\nBRIDGE = "br9"\nAR = [ TYPE = "IP4", IP = 10.30.0.1, SIZE = "20" ]\n'
+NETWORK = 'VN_MAD = "dummy"\nAR = [ TYPE = "IP4", IP = 10.30.0.1, SIZE = "20" ]\n'
 #: As the module's own example has it, empty values and all.
 TEMPLATE = """\
 CPU = "0.1"
@@ -111,8 +111,7 @@ def test_a_playbook_looks_after_images_and_hosts(play, one):
         module("one_image", name="base-2", enabled=True),
         module("one_image", name="base-2", persistent=True, register="kept"),
         module("one_image", name="base-2", persistent=False),
-        module("one_image", id="{{ clone.id }}", state="renamed", new_name="base-3"),
-        module("one_image", name="base-3", state="absent"),
+        module("one_image", name="base-2", state="absent"),
         module("one_image", name="empty", create=True, datastore_id=1, template='TYPE = "DATABLOCK"\nSIZE = 8\n'),
         module("one_image", name="empty", state="absent"),
         module("one_image_info", register="all"),

@@ -30,6 +30,7 @@ from innkeeper_controller.records import (
     KIND_OF,
     KINDS,
     AddressRange,
+    HistoryRecord,
     HostState,
     Leg,
     Operation,
@@ -337,3 +338,17 @@ def test_nothing_is_remembered_of_hosts_and_networks_that_are_gone():
 
     cluster = reactor.cluster
     assert (cluster.heard_at_s, cluster.load, cluster.given_back, cluster.lease_cursor) == ({}, {}, {}, {})
+
+
+def test_stays_of_a_vm_are_there_again_when_its_end_is_taken_back():
+    reactor = a_site()
+    cluster, vm = reactor.cluster, a_vm(reactor)
+    put(reactor, *(HistoryRecord(vm_id=vm.vm_id, seq=seq, host_id=HostId(1), host_name="h1") for seq in (0, 1)))
+    before = dict(cluster.history_of), dict(cluster.history_records)
+    turn = turn_of(reactor)
+    turn.put(replace(vm, state=VmState.DONE))
+    ended = dict(cluster.history_of), dict(cluster.history_records)
+    turn.take_back()
+
+    assert ended == ({}, {})
+    assert (cluster.history_of, cluster.history_records) == before

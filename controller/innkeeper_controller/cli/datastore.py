@@ -82,6 +82,15 @@ def disable(inn: Invocation, name: str) -> None:
     inn.show(answer, lambda: f"Datastore {answer['name']} takes no new images; those that it has stay of use.")
 
 
+@verb("set-driver", "inn datastore set-driver default copy", of=datastore)
+@click.argument("name", metavar="DATASTORE", shell_complete=DATASTORES)
+@click.argument("driver")
+def set_driver(inn: Invocation, name: str, driver: str) -> None:
+    """Let another transfer driver look after an empty datastore."""
+    answer = inn.call("datastore.set_driver", datastore=name, driver=driver)
+    inn.show(answer, lambda: f"Datastore {answer['name']} is looked after by {answer['driver']}.")
+
+
 @verb("list", "inn datastore list", of=datastore)
 def list_(inn: Invocation) -> None:
     """List datastores and the hosts that have them."""
