@@ -203,7 +203,10 @@ def users_of(cluster: Cluster, image: Image) -> list[int]:
 
 
 def image_state_word(cluster: Cluster, image: Image) -> str:
-    """Return the image's state as OpenNebula tells it: whether VMs have it is part of it."""
+    """Return the image's state as OpenNebula tells it: whether VMs have it, or it is about to go, is part of it."""
+    last = cluster.operations.get(image.operation_id) if image.operation_id else None
+    if image.state is ImageState.LOCKED and last is not None and last.kind is OperationKind.DELETE_IMAGE:
+        return "delete"
     if image.state is not ImageState.READY or image.image_id not in cluster.vms_of_image:
         return image.state.value
     return "used_pers" if image.persistent else "used"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from innkeeper_controller.opennebula.farewells import Farewells
 from innkeeper_controller.opennebula.fragments import Fragments
 from innkeeper_controller.opennebula.intake import Intake
 from innkeeper_controller.opennebula.past import Past
@@ -19,6 +20,7 @@ class Desk:
     fragments: Fragments
     past: Past
     intake: Intake
+    farewells: Farewells
     #: Where clients find this interface, as the zone tells it.
     own_url: str
     #: Whether lists begin with what was made last.
@@ -32,6 +34,7 @@ def desk(controller: Controller, spool: Spool, *, safe_dirs: Sequence[Path], own
         fragments=Fragments(controller.reactor.cluster, newest_first=newest_first),
         past=Past(controller),
         intake=Intake(spool, safe_dirs),
+        farewells=Farewells(controller.clock),
         own_url=own_url,
         newest_first=newest_first,
     )

@@ -34,6 +34,7 @@ IMAGE_STATES: Final[dict[str, int]] = {
     ImageState.DISABLED: 3,
     ImageState.LOCKED: 4,
     ImageState.ERROR: 5,
+    "delete": 7,
     "used_pers": 8,
 }
 IMAGE_TYPES: Final = {

@@ -20,10 +20,16 @@ _NOTHING_ELSE = (
 )
 
 
-def image(cluster: Cluster, record: Image) -> str:
-    """Return all of an image; lists have the same."""
+def image(cluster: Cluster, record: Image, *, word: str = "") -> str:
+    """Return all of an image; lists have the same.
+
+    Args:
+        cluster: All records.
+        record: The image.
+        word: Its state, in place of the one that it has.
+    """
     vm_ids = sorted(cluster.vms_of_image.get(record.image_id, ()))
-    state = IMAGE_STATES[image_state_word(cluster, record)]
+    state = IMAGE_STATES[word or image_state_word(cluster, record)]
     datastore = cluster.datastores.get(record.datastore)
     return (
         f"<IMAGE>{head(cluster, record.image_id, record)}{lock(cluster, record.lock)}{permissions(record.mode)}"

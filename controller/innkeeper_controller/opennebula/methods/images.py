@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from innkeeper_controller.opennebula.arguments import integer, text, truth
+from innkeeper_controller.opennebula.documents import image
 from innkeeper_controller.opennebula.methods.table import Call, Method, change
 from innkeeper_controller.opennebula.methods.terms import (
     locking,
@@ -14,6 +15,7 @@ from innkeeper_controller.opennebula.methods.terms import (
     simple,
     update,
 )
+from innkeeper_plugins.vocabulary import ImageId
 
 ABOUT: Final = "image"
 IMAGE: Final = oid("image")
@@ -32,6 +34,16 @@ async def _allocate(call: Call) -> int:
     return int(answer.image_id)
 
 
+async def _delete(call: Call) -> int:
+    """Delete an image, and let who asked see it go."""
+    image_id: int = call["image id"]
+    record = call.cluster.images.get(ImageId(image_id))
+    document = image.image(call.cluster, record, word="delete") if record is not None else ""
+    await call.ask("image.delete", {"image": named(call)})
+    call.desk.farewells.say(call.user.name, image_id, document)
+    return image_id
+
+
 METHODS: Final = (
     Method(
         name="one.image.allocate",
@@ -45,12 +57,13 @@ METHODS: Final = (
         makes_new=True,
         note="A PATH on the controller has to lie in one of `opennebula.safe_dirs`; an URL is fetched by a host.",
     ),
-    change(
-        "one.image.delete",
-        (IMAGE, truth("force", default=False)),
-        "image.delete",
-        lambda call: {"image": named(call)},
+    Method(
+        name="one.image.delete",
+        arguments=(IMAGE, truth("force", default=False)),
+        requests=("image.delete",),
+        act=_delete,
         about=ABOUT,
+        note="For five seconds, who asked still sees the image in the state DELETE, as clients expect.",
     ),
     change(
         "one.image.clone",

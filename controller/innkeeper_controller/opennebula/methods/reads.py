@@ -73,6 +73,22 @@ async def _vm_info(call: Call) -> Answer:
     return escaped_document(legacy.vm(past, record) if call.old else vm_documents.vm(past, record))
 
 
+async def _image_info(call: Call) -> Answer:
+    number = named(call)
+    try:
+        return await look(
+            call,
+            "image.show",
+            {"image": number},
+            lambda _, turn: image.image(turn.cluster, find.image(turn.cluster, number)),
+        )
+    except RefusalError as refusal:
+        farewell = call.desk.farewells.find(call.user.name, call["image id"])
+        if refusal.code != "not_found" or farewell is None:
+            raise
+        return escaped_document(farewell)
+
+
 async def _vm_monitoring(call: Call) -> Answer:
     vm_id = call["vm id"]
     return await look(
@@ -138,7 +154,14 @@ METHODS: Final = (
         about="host",
     ),
     _info("one.vn.info", "network", "virtual network", _network),
-    _info("one.image.info", "image", "image", _found(find.image, image.image)),
+    Method(
+        name="one.image.info",
+        arguments=(oid("image"), DECRYPT),
+        requests=("image.show",),
+        act=_image_info,
+        gives="string",
+        about="image",
+    ),
     _info("one.template.info", "template", "template", _found(find.template, template.template)),
     _info("one.user.info", "user", "user", _user),
     _info("one.group.info", "group", "group", _found(find.group, group.group)),
