@@ -22,6 +22,8 @@ MAY_IMPORT = {
     "innkeeper_controller": (
         "innkeeper_controller",
         "innkeeper_hostagent.protocol",
+        # Its own configuration file, log and service manager: nothing of drivers, and the agent needs the same.
+        "innkeeper_plugins.daemons",
         "innkeeper_plugins.errors",
         "innkeeper_plugins.hookspecs",
         "innkeeper_plugins.registry",

@@ -3,17 +3,16 @@
 It looks nothing up and opens nothing.
 """
 
-import difflib
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from innkeeper_plugins.errors import InnkeeperError
+from innkeeper_plugins.daemons import configuration
+from innkeeper_plugins.daemons.configuration import LogConfig, log_mistakes, not_one_of
 from innkeeper_plugins.vocabulary import Value
 
 DEFAULT_PATH: Final = Path("/etc/innkeeper/controller.toml")
@@ -21,8 +20,6 @@ DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper-controller")
 
 SCHEDULERS: Final = ("match-making", "none")
 POLICIES: Final = ("packing", "striping")
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-LOG_FORMATS: Final = ("json", "text")
 LIST_ORDERS: Final = ("DESC", "ASC")
 
 #: How far the default port of the bulk socket is from that of the agents' socket.
@@ -31,10 +28,6 @@ _BULK_PORT_DISTANCE: Final = 2
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_*]{1,128}(/[A-Za-z0-9_*]{1,128})?")
 _MAX_PORT: Final = 65535
 MIB: Final = 1024 * 1024
-
-
-class ConfigError(InnkeeperError):
-    """The configuration cannot be used; the operator of the controller must act."""
 
 
 class HttpConfig(Value):
@@ -110,14 +103,6 @@ class OpenNebulaConfig(Value):
     sha1_passwords: bool = False
 
 
-class LogConfig(Value):
-    """``[log]``: what is told on standard error."""
-
-    level: str = "info"
-    #: ``json`` or ``text``.
-    format: str = "json"
-
-
 class Config(Value):
     """All of it; every setting has a default."""
 
@@ -164,18 +149,7 @@ def load(path: Path, *, must_exist: bool = True) -> Config:
     Raises:
         ConfigError: it cannot be read, or has mistakes; the text names all of them.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        if not must_exist:
-            return Config()
-        raise ConfigError(f"there is no {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    try:
-        return parse(text)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return configuration.load(path, parse, must_exist=must_exist)
 
 
 def parse(text: str) -> Config:
@@ -184,37 +158,7 @@ def parse(text: str) -> Config:
     Raises:
         ConfigError: as ``load`` does.
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(error)) from error
-    mistakes = list(_unknown_keys(content, Config, ""))
-    if mistakes:
-        raise ConfigError("; ".join(mistakes))
-    try:
-        config = msgspec.convert(content, Config, dec_hook=_decode_path)
-    except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from error
-    mistakes = [mistake for mistake in _mistakes(config) if mistake]
-    if mistakes:
-        raise ConfigError("; ".join(mistakes))
-    return config
-
-
-def _decode_path(_kind: type, value: object) -> Path:
-    if not isinstance(value, str):
-        raise TypeError("expected a path as text")
-    return Path(value)
-
-
-def _unknown_keys(content: Mapping[str, Any], kind: type[Value], where: str) -> Iterator[str]:
-    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    for key, value in content.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            yield f"unknown key {where}{key}" + (f", did you mean {where}{close[0]}?" if close else "")
-        elif isinstance(value, dict) and isinstance(known[key], type) and issubclass(known[key], Value):
-            yield from _unknown_keys(value, known[key], f"{where}{key}.")
+    return configuration.parse(text, Config, _mistakes)
 
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:
@@ -232,11 +176,10 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
 
 def _mistakes(config: Config) -> Iterator[str]:
     """Tell what is of the right type and still makes no sense."""
-    yield _not_one_of("scheduler", config.scheduler, SCHEDULERS)
-    yield _not_one_of("policy", config.policy, POLICIES)
-    yield _not_one_of("log.level", config.log.level, LOG_LEVELS)
-    yield _not_one_of("log.format", config.log.format, LOG_FORMATS)
-    yield _not_one_of("opennebula.list_order", config.opennebula.list_order, LIST_ORDERS)
+    yield not_one_of("scheduler", config.scheduler, SCHEDULERS)
+    yield not_one_of("policy", config.policy, POLICIES)
+    yield from log_mistakes(config.log)
+    yield not_one_of("opennebula.list_order", config.opennebula.list_order, LIST_ORDERS)
     yield _no_endpoint("http.listen", f"tcp://{config.http.listen}")
     yield _no_endpoint("agents.listen", config.agents.listen)
     for name, endpoint in (
@@ -252,13 +195,6 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield from map(_no_pattern, (*config.restricted.vm, *config.restricted.image, *config.restricted.network))
     if config.unknown_after_s < config.heartbeat_interval_s:
         yield f"unknown_after_s is {config.unknown_after_s}, shorter than heartbeat_interval_s"
-
-
-def _not_one_of(name: str, value: str, possible: tuple[str, ...]) -> str:
-    if value in possible:
-        return ""
-    close = difflib.get_close_matches(value, possible, n=1)
-    return f"{name} is {value!r}; " + (f"did you mean {close[0]}?" if close else f"use one of {', '.join(possible)}")
 
 
 def _no_pattern(pattern: str) -> str:

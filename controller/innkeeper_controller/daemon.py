@@ -15,13 +15,14 @@ import msgspec
 import structlog
 
 from innkeeper_controller import config as configuration
-from innkeeper_controller import logs
 from innkeeper_controller.assembly import TOKEN_FILE, Assembly
-from innkeeper_controller.config import Config, ConfigError
-from innkeeper_controller.notify import Notifier
+from innkeeper_controller.config import Config
 from innkeeper_controller.store.database import ProcessLock, open_engine
 from innkeeper_controller.store.reading import differences
 from innkeeper_controller.store.upgrade import bring_up, check, check_pages
+from innkeeper_plugins.daemons import logs
+from innkeeper_plugins.daemons.configuration import ConfigError
+from innkeeper_plugins.daemons.notify import Notifier
 from innkeeper_plugins.errors import InnkeeperError
 
 _log = structlog.get_logger("controller")
@@ -33,6 +34,8 @@ _OPEN_FILES: Final = 65_536
 IO_ERROR: Final = 74
 #: Objects made between two looks at the young ones, and looks between two at the older.
 _GC_THRESHOLDS: Final = (20_000, 20, 20)
+#: Libraries whose every connection and request is no news.
+_QUIET: Final = ("uvicorn.access", "uvicorn.error", "alembic", "asyncio")
 
 
 class _RunByDefault(click.Group):
@@ -72,7 +75,7 @@ def run(path: Path | None, state_dir: Path | None, database: str | None, listen:
     config = _configured(path, state_dir, database)
     if listen:
         config = msgspec.structs.replace(config, http=configuration.HttpConfig(listen=listen))
-    logs.configure(config.log)
+    logs.configure(config.log, quiet=_QUIET)
     # State, keys and uploads are nobody else's business, whatever the service manager says.
     os.umask(0o077)
     _allow_connections()
@@ -166,7 +169,7 @@ async def _run(config: Config) -> int:
         token_file=str(config.state_dir / TOKEN_FILE),
     )
     notifier.tell("READY=1", f"STATUS=answering on {assembly.http.address}")
-    watchdog = asyncio.create_task(_keep_alive(notifier))
+    watchdog = asyncio.create_task(notifier.keep_alive())
     broken = assembly.controller.pipeline.broken
     stopping = asyncio.create_task(ending.wait())
     await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
@@ -188,10 +191,3 @@ def _calm_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-
-
-async def _keep_alive(notifier: Notifier) -> None:
-    """Tell the service manager that the loop turns."""
-    while notifier.interval_s is not None:
-        notifier.tell("WATCHDOG=1")
-        await asyncio.sleep(notifier.interval_s)

@@ -93,7 +93,8 @@ def check(config_path: Path) -> None:
 
 
 def _config(path: Path) -> "Config":
-    from innkeeper_hostagent.config import ConfigError, load
+    from innkeeper_hostagent.config import load
+    from innkeeper_plugins.daemons.configuration import ConfigError
 
     try:
         return load(path)

@@ -3,28 +3,20 @@
 It looks nothing up: whether a path exists or a driver can be had, ``check`` says.
 """
 
-import difflib
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
 import msgspec
 
 from innkeeper_hostagent.addresses import parse_networks
-from innkeeper_plugins.errors import InnkeeperError
+from innkeeper_plugins.daemons import configuration
+from innkeeper_plugins.daemons.configuration import LogConfig, log_mistakes
 from innkeeper_plugins.vocabulary import Capacity, DriverKind, Value
 
 DEFAULT_PATH: Final = Path("/etc/innkeeper/agent.toml")
 DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper-agent")
 DEFAULT_DATASTORE_DIR: Final = Path("/var/lib/innkeeper/datastores/default")
-
-
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-
-
-class ConfigError(InnkeeperError):
-    """The configuration cannot be used; the operator of the host must act."""
 
 
 class DatastoreConfig(Value):
@@ -73,14 +65,6 @@ class ImportConfig(Value):
     timeout_s: float = 6 * 3600.0
 
 
-class LogConfig(Value):
-    """``[log]``: what is told on standard error."""
-
-    level: str = "info"
-    #: ``json`` or ``text``.
-    format: str = "json"
-
-
 def _default_datastores() -> dict[str, DatastoreConfig]:
     return {"default": DatastoreConfig(path=DEFAULT_DATASTORE_DIR)}
 
@@ -120,18 +104,9 @@ def load(path: Path) -> Config:
     """Read the file; a file that does not exist is an empty one.
 
     Raises:
-        ConfigError: it cannot be read, or has mistakes; the text names all that are unknown keys.
+        ConfigError: it cannot be read, or has mistakes; the text names all of them.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Config()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    try:
-        return parse(text)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return configuration.load(path, parse, must_exist=False)
 
 
 def parse(text: str) -> Config:
@@ -140,46 +115,7 @@ def parse(text: str) -> Config:
     Raises:
         ConfigError: as ``load`` does.
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(error)) from error
-    if unknown := list(_unknown_keys(content, Config, "")):
-        raise ConfigError("; ".join(unknown))
-    try:
-        config = msgspec.convert(content, Config, dec_hook=_decode_path)
-    except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from error
-    if mistakes := list(_mistakes(config)):
-        raise ConfigError("; ".join(mistakes))
-    return config
-
-
-def _decode_path(kind: type, value: object) -> Path:
-    if kind is not Path or not isinstance(value, str):
-        raise NotImplementedError(f"{kind} is not a type of this configuration")
-    return Path(value)
-
-
-def _unknown_keys(content: Mapping[str, object], kind: type[Value], where: str) -> Iterator[str]:
-    hints = get_type_hints(kind)
-    known = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
-    for key, value in content.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            yield f"unknown key {where}{key}" + (f", did you mean {where}{close[0]}?" if close else "")
-            continue
-        yield from _unknown_below(value, hints[known[key]], f"{where}{key}.")
-
-
-def _unknown_below(value: object, kind: object, where: str) -> Iterator[str]:
-    if get_origin(kind) is dict and isinstance(value, dict):
-        for name, below in value.items():
-            yield from _unknown_below(below, get_args(kind)[1], f"{where}{name}.")
-    else:
-        for candidate in (kind, *get_args(kind)):
-            if isinstance(candidate, type) and issubclass(candidate, Value) and isinstance(value, dict):
-                yield from _unknown_keys(value, candidate, where)
+    return configuration.parse(text, Config, _mistakes)
 
 
 def _mistakes(config: Config) -> Iterator[str]:
@@ -191,8 +127,7 @@ def _mistakes(config: Config) -> Iterator[str]:
     for name in ("poll_interval_s", "probe_interval_s"):
         if getattr(config, name) <= 0:
             yield f"{name} has to be more than 0"
-    if config.log.level not in LOG_LEVELS:
-        yield f"log.level is {config.log.level!r}; choose one of {', '.join(LOG_LEVELS)}"
+    yield from log_mistakes(config.log)
     try:
         parse_networks(config.imports.private_networks)
     except ValueError as error:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from innkeeper_hostagent import logs
 from innkeeper_hostagent.agent import VERSION, Agent, SupersededError
 from innkeeper_hostagent.config import Config
 from innkeeper_hostagent.lanes import tell
-from innkeeper_hostagent.notify import Notifier
+from innkeeper_plugins.daemons import logs
+from innkeeper_plugins.daemons.notify import Notifier
 from innkeeper_plugins.errors import InnkeeperError
 from innkeeper_plugins.registry import Registry
 
@@ -53,7 +53,7 @@ async def _run(config: Config) -> int:
     agent.start()
     _log.info("started", version=VERSION, host=agent.membership.host_name, controller=agent.membership.endpoint)
     notifier.tell("READY=1", f"STATUS=serving {agent.membership.endpoint}")
-    watchdog = asyncio.create_task(_keep_alive(notifier))
+    watchdog = asyncio.create_task(notifier.keep_alive())
     failure = await _first_of(ending, agent.failure)
     notifier.tell("STOPPING=1")
     watchdog.cancel()
@@ -94,10 +94,3 @@ async def _first_of(ending: asyncio.Event, failure: asyncio.Future[BaseException
     await asyncio.wait((asked, failure), return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
     return failure.result() if failure.done() else None
-
-
-async def _keep_alive(notifier: Notifier) -> None:
-    """Tell the watchdog that the loop turns, as often as it wants to hear it."""
-    while notifier.watchdog_interval_s is not None:
-        notifier.tell("WATCHDOG=1")
-        await asyncio.sleep(notifier.watchdog_interval_s)

@@ -7,7 +7,7 @@ from innkeeper_hostagent import bases
 from innkeeper_hostagent.addresses import parse_networks
 from innkeeper_hostagent.cache import Cache
 from innkeeper_hostagent.caches import Caches
-from innkeeper_hostagent.config import Config, ConfigError
+from innkeeper_hostagent.config import Config
 from innkeeper_hostagent.downloads import Terms
 from innkeeper_hostagent.drivers import Drivers
 from innkeeper_hostagent.fetching import Fetcher
@@ -18,6 +18,7 @@ from innkeeper_hostagent.place import datastores_of
 from innkeeper_hostagent.protocol import bulk
 from innkeeper_hostagent.protocol.keys import KeyPair
 from innkeeper_hostagent.sealing import Seals
+from innkeeper_plugins.daemons.configuration import ConfigError
 from innkeeper_plugins.vocabulary import Digest, Vm, VmId
 
 _MIB = 1024 * 1024

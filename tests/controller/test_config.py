@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from innkeeper_controller.config import Config, ConfigError, HttpConfig, LimitsConfig, load, parse, split_endpoint
+from innkeeper_controller.config import Config, HttpConfig, LimitsConfig, load, parse, split_endpoint
+from innkeeper_plugins.daemons.configuration import ConfigError
 from innkeeper_plugins.vocabulary import Value
 
 

@@ -11,7 +11,7 @@ from tests.hostagent.orders_of_tests import a_disk, a_vm, order
 
 from innkeeper_hostagent import identity
 from innkeeper_hostagent.agent import Agent, SupersededError
-from innkeeper_hostagent.config import BulkConfig, Config, ConfigError, DatastoreConfig
+from innkeeper_hostagent.config import BulkConfig, Config, DatastoreConfig
 from innkeeper_hostagent.journal import JournalError
 from innkeeper_hostagent.protocol.messages import (
     Advertise,
@@ -31,6 +31,7 @@ from innkeeper_hostagent.protocol.messages import (
     Refused,
     StepStarted,
 )
+from innkeeper_plugins.daemons.configuration import ConfigError
 from innkeeper_plugins.registry import PluginError, Registry
 from innkeeper_plugins.steps import Cancel, Clone, Delete, Deploy, ImportImage
 from innkeeper_plugins.vocabulary import Capacity, ImageId, OperationId, PowerState, VmId, VmState

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper_hostagent.config import Config, ConfigError, DatastoreConfig, driver_section, load, parse
+from innkeeper_hostagent.config import Config, DatastoreConfig, driver_section, load, parse
+from innkeeper_plugins.daemons.configuration import ConfigError
 from innkeeper_plugins.vocabulary import Capacity, DriverKind
 
 
@@ -75,6 +76,8 @@ def test_all_unknown_keys_are_told_at_once_each_with_what_was_meant():
         ("[limits]\nparallel_boots = 0", "at least 1"),
         ("[import]\nprivate_networks = ['10.0.0.300/8']", "10.0.0.300/8"),
         ("[log]\nlevel = 'loud'", "loud"),
+        ("[log]\nformat = 'jsn'", "did you mean json"),
+        ("state_dir = 3", "expected a path as text"),
         ("probe_interval_s = 0", "more than 0"),
         ("datastores = {}", "no datastore"),
         ("a = 1 2", "line 1"),

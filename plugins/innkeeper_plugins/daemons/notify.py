@@ -1,5 +1,6 @@
-"""Tells systemd how the controller is, over the socket that it names; nothing where nobody listens."""
+"""Tells systemd how a daemon is, over the socket that it names; nothing where nobody listens."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -16,7 +17,7 @@ class Notifier:
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
         limit_us = environment.get("WATCHDOG_USEC", "")
         #: Seconds between two signs of life, half of what is allowed; None where nobody watches.
-        self.interval_s = int(limit_us) / 2_000_000 if limit_us.isdecimal() else None
+        self.watchdog_interval_s = int(limit_us) / 2_000_000 if limit_us.isdecimal() else None
 
     def tell(self, *states: str) -> None:
         """Send states: ``READY=1``, ``WATCHDOG=1``, ``STOPPING=1``, ``STATUS=...``."""
@@ -24,3 +25,9 @@ class Notifier:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
             ear.sendto("\n".join(states).encode(), self._address)
+
+    async def keep_alive(self) -> None:
+        """Tell the watchdog that the loop turns, as often as it wants to hear it, until cancelled."""
+        while self.watchdog_interval_s is not None:
+            self.tell("WATCHDOG=1")
+            await asyncio.sleep(self.watchdog_interval_s)

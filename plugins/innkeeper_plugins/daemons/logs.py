@@ -1,36 +1,31 @@
-"""How the agent's log looks: one JSON object a line on standard error, with the ids that were bound."""
+"""How a daemon's log looks: one JSON object a line on standard error, with the ids that were bound.
+
+It decides nothing about what is logged.
+"""
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 import structlog
 
-from innkeeper_hostagent.config import LogConfig
-
-#: What structlog passes on from processor to processor; values are whatever was logged.
-_Event = MutableMapping[str, Any]
+from innkeeper_plugins.daemons.configuration import LogConfig
 
 
-def configure(config: LogConfig, **bound: str) -> None:
+def configure(config: LogConfig, *, quiet: Iterable[str] = ()) -> None:
     """Set logging up for this process, libraries' included.
 
     Args:
         config: Level and format.
-        bound: Keys and values that every line shall have.
+        quiet: Loggers of libraries that are heard from warnings on, whatever the level.
     """
     level = logging.getLevelNamesMapping()[config.level.upper()]
-
-    def add_bound(_logger: object, _method: str, event: _Event) -> _Event:
-        return {**bound, **event}
-
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        add_bound,
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
@@ -47,11 +42,16 @@ def configure(config: LogConfig, **bound: str) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in quiet:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
 def _renderer(form: str) -> structlog.types.Processor:
     if form == "text":
-        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Other formatters of tracebacks show the values of variables, and some of them are secret.
+        return structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     return structlog.processors.JSONRenderer(serializer=_to_json)
 
 

@@ -2,7 +2,7 @@
 
 import socket
 
-from innkeeper_hostagent.notify import Notifier
+from innkeeper_plugins.daemons.notify import Notifier
 
 
 def test_states_reach_the_socket_that_the_environment_names(tmp_path):
