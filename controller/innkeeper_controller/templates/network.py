@@ -71,7 +71,7 @@ def network_template(attributes: Sequence[Attribute]) -> NetworkTemplate:
         name=top.text("NAME"),
         ranges=ranges,
         vn_mad=top.text("VN_MAD"),
-        attributes=kept_as_text(checked.others),
+        attributes=_told(top) | kept_as_text(checked.others),
         bridge=top.text("BRIDGE"),
         vlan_id=top.integer("VLAN_ID") or None,
         physical_device=top.text("PHYDEV"),
@@ -79,6 +79,12 @@ def network_template(attributes: Sequence[Attribute]) -> NetworkTemplate:
         netmask=top.text("NETWORK_MASK"),
         dns=top.text("DNS"),
     )
+
+
+def _told(top: Group) -> dict[str, str]:
+    """Return what is known and has no field of its own, for those who read the network's template back."""
+    address = top.text("NETWORK_ADDRESS")
+    return {"NETWORK_ADDRESS": address} if address and not _is_ranged(top) else {}
 
 
 def network_remarks(attributes: Sequence[Attribute]) -> tuple[Mistake, ...]:
@@ -145,7 +151,7 @@ def _range(group: Group, kept: dict[str, str]) -> AddressRange:
 def _old_ranges(checked: Checked) -> tuple[AddressRange, ...]:
     """Return the ranges that a RANGED or FIXED network has; what is wrong with them is noted."""
     top, findings = checked.top, checked.findings
-    if top.text("NETWORK_ADDRESS"):
+    if _is_ranged(top):
         found = tuple(_ranged(top, findings))
     else:
         found = _joined([_leased(group) for group in checked.vectors.get("LEASES", ()) if not group.is_damaged])
@@ -156,6 +162,12 @@ def _old_ranges(checked: Checked) -> tuple[AddressRange, ...]:
     for fault in range_faults(found):
         findings.mistake(top.place("NETWORK_ADDRESS"), "NETWORK_ADDRESS", fault.message)
     return found
+
+
+def _is_ranged(top: Group) -> bool:
+    """Return whether NETWORK_ADDRESS stands for a range, as it did before OpenNebula 4."""
+    address = top.text("NETWORK_ADDRESS")
+    return bool(address) and (top.text("TYPE") == "RANGED" or bool(top.text("NETWORK_SIZE")) or "/" in address)
 
 
 def _ranged(top: Group, findings: Findings) -> Iterator[AddressRange]:

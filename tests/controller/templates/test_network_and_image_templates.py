@@ -95,6 +95,14 @@ def test_networks_of_old_become_ranges(text, ranges):
     assert network_template(parse(text)).ranges == expected
 
 
+@pytest.mark.parametrize("ranges", ["", "AR = [ IP = 192.168.0.10, SIZE = 20 ]"])
+def test_the_address_of_a_network_of_today_makes_no_range_and_is_kept(ranges):
+    template = network_template(parse(f"NETWORK_ADDRESS = 192.168.0.0 NETWORK_MASK = 255.255.255.0 {ranges}"))
+
+    assert template.ranges == ((AddressRange(size=20, ip="192.168.0.10"),) if ranges else ())
+    assert (template.netmask, template.attributes) == ("255.255.255.0", {"NETWORK_ADDRESS": "192.168.0.0"})
+
+
 def test_a_fixed_network_has_many_addresses_in_a_row_but_not_many_all_over():
     together = "".join(f"LEASES = [ IP = 10.0.{n // 256}.{n % 256} ]\n" for n in range(1, 1000))
     apart = "".join(f"LEASES = [ IP = 10.{n // 100}.{n % 100 * 2}.1 ]\n" for n in range(257))
