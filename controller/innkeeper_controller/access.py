@@ -159,14 +159,18 @@ def thing_of(cluster: Cluster, record: Record) -> Thing:
 
 def may(cluster: Cluster, user: User, right: Right, thing: Thing) -> bool:
     """Return whether the user has that right, locks aside."""
+    return _without_rules(cluster, user, right, thing) or acl.allows(
+        cluster, user, right.value, thing.kind, thing.number, group=thing.group, clusters=thing.clusters
+    )
+
+
+def _without_rules(cluster: Cluster, user: User, right: Right, thing: Thing) -> bool:
     if user.is_admin:
         return True
     if right in _BITS and _by_mode(user, _BITS[right], thing):
         return True
     group = cluster.groups.get(thing.group)
-    if group is not None and user.name in group.admins and right in {Right.USE, Right.MANAGE}:
-        return True
-    return acl.allows(cluster, user, right.value, thing.kind, thing.number, group=thing.group, clusters=thing.clusters)
+    return group is not None and user.name in group.admins and right in {Right.USE, Right.MANAGE}
 
 
 def _by_mode(user: User, bit: int, thing: Thing) -> bool:
@@ -222,8 +226,17 @@ def visible(turn: Turn, records: Iterable[Any], right: Right = Right.USE) -> Ite
     if user is None or user.is_admin:
         yield from records
         return
+    cluster = turn.cluster
+    # The rules are read once for all things of a kind.
+    scopes: dict[str, tuple[acl.Scope, ...]] = {}
     for record in records:
-        if may(turn.cluster, user, right, thing_of(turn.cluster, record)):
+        thing = thing_of(cluster, record)
+        if thing.kind not in scopes:
+            scopes[thing.kind] = acl.scopes(cluster, user, right.value, thing.kind)
+        if _without_rules(cluster, user, right, thing) or any(
+            acl.reaches(cluster, scope, thing.number, group=thing.group, clusters=thing.clusters)
+            for scope in scopes[thing.kind]
+        ):
             yield record
 
 

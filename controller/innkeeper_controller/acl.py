@@ -171,16 +171,29 @@ def allows(
         group: The thing's; empty for none.
         clusters: Those it is in.
     """
-    for record in cluster.acl_rules.values():
-        rule = read(record.text)
-        if right in rule.rights and kind in rule.kinds and _is_user(cluster, rule.users, user):
-            if rule.things.mark == "*" or (rule.things.mark == "#" and rule.things.number == number):
-                return True
-            if rule.things.mark == "@" and cluster.group_names.get(rule.things.number) == group:
-                return True
-            if rule.things.mark == "%" and rule.things.number in clusters:
-                return True
-    return False
+    found = scopes(cluster, user, right, kind)
+    return any(reaches(cluster, scope, number, group=group, clusters=clusters) for scope in found)
+
+
+def scopes(cluster: Cluster, user: User, right: str, kind: str) -> tuple[Scope, ...]:
+    """Return which things of a kind the rules give the user that right on."""
+    rules = (read(record.text) for record in cluster.acl_rules.values())
+    return tuple(
+        rule.things
+        for rule in rules
+        if right in rule.rights and kind in rule.kinds and _is_user(cluster, rule.users, user)
+    )
+
+
+def reaches(cluster: Cluster, scope: Scope, number: int, *, group: str, clusters: tuple[int, ...]) -> bool:
+    """Return whether a thing is one of those."""
+    if scope.mark == "*":
+        return True
+    if scope.mark == "#":
+        return scope.number == number
+    if scope.mark == "@":
+        return cluster.group_names.get(scope.number) == group
+    return scope.number in clusters
 
 
 def _is_user(cluster: Cluster, scope: Scope, user: User) -> bool:
