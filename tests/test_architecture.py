@@ -72,6 +72,7 @@ PURE = (
     "innkeeper_controller/schedule.py",
     "innkeeper_controller/sizes.py",
     "innkeeper_controller/snapshots.py",
+    "innkeeper_controller/units.py",
     "innkeeper_controller/updates.py",
     "innkeeper_controller/planner",
     "innkeeper_controller/reactor.py",

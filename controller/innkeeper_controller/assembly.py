@@ -21,7 +21,7 @@ from innkeeper_controller.api.server import HttpServer
 from innkeeper_controller.api.service import ForOpenNebula, Service, ServiceLimits
 from innkeeper_controller.clock import SteadyClock
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.config import MIB, Config
+from innkeeper_controller.config import Config
 from innkeeper_controller.event_log import log_events
 from innkeeper_controller.hooks import Hooks
 from innkeeper_controller.own_address import advertised, beside
@@ -34,6 +34,7 @@ from innkeeper_controller.store.database import ProcessLock, open_engine
 from innkeeper_controller.store.schema import META
 from innkeeper_controller.store.upgrade import bring_up
 from innkeeper_controller.turn import Turn
+from innkeeper_controller.units import MIB
 from innkeeper_controller.upload_cleanup import UploadCleanup
 from innkeeper_controller.uploads import Spool
 from innkeeper_hostagent.protocol import keys as key_files

@@ -27,7 +27,6 @@ _BULK_PORT_DISTANCE: Final = 2
 #: ``NAME`` or ``VECTOR/KEY``; ``*`` stands for any letters.
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_*]{1,128}(/[A-Za-z0-9_*]{1,128})?")
 _MAX_PORT: Final = 65535
-MIB: Final = 1024 * 1024
 
 
 class HttpConfig(Value):

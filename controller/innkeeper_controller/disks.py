@@ -12,9 +12,9 @@ from innkeeper_controller.records import Datastore, Image, ImageState
 from innkeeper_controller.requests import find
 from innkeeper_controller.templates.vm import DiskTemplate
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
+from innkeeper_controller.units import MIB, mib_for
 from innkeeper_plugins.vocabulary import Disk, DiskFormat, DiskKind, ImageRef
 
-MIB = 1024 * 1024
 #: Bus by the first letters of a disk's device name, as OpenNebula has it.
 BUS_OF_PREFIX = {"vd": "virtio", "sd": "scsi", "hd": "ide"}
 #: The device of the context disk.
@@ -143,7 +143,7 @@ class Search:
         if image is None:
             return size_bytes
         if size_bytes and size_bytes < image.virtual_size_bytes:
-            need = -(-image.virtual_size_bytes // MIB)
+            need = mib_for(image.virtual_size_bytes)
             text = f"A disk of image {image.name} has to have at least {need} MB; SIZE says {template.size_mib}."
             self._note(text, "DISK/SIZE", template.line, template.column)
             return None

@@ -16,11 +16,11 @@ from innkeeper_controller.requests.views import cluster_name, shown_state
 from innkeeper_controller.scheduling.attributes import host_attributes
 from innkeeper_controller.scheduling.clauses import BINDING
 from innkeeper_controller.scheduling.model import Demand, HostView, Obstacle
+from innkeeper_controller.units import MIB
 from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, ImageRef, Vm
 
 _replace = msgspec.structs.replace
 
-MIB = 1024 * 1024
 #: Room that an overlay or a context disk is counted with, MiB.
 OVERLAY_MIB = 16
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from innkeeper_controller.records import HistoryRecord, Host, Moment, Operation, OperationKind, VmRecord
+from innkeeper_controller.units import MIB
 from innkeeper_plugins.vocabulary import DiskKind, HostId, VmId, VmState
 
 _replace = msgspec.structs.replace
 
-MIB: Final = 1024 * 1024
 #: ``{state: the part of a stay that it belongs to}``; nothing is done in the others.
 _SECTIONS: Final = {
     VmState.PROLOG: "prolog",

@@ -13,7 +13,7 @@ from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.records import Host, Image, ImageState, Operation, OperationKind, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_controller.usage import MIB
+from innkeeper_controller.usage import amounts_of
 from innkeeper_plugins.steps import DropImage
 from innkeeper_plugins.vocabulary import Digest, Disk, DiskFormat, DiskKind, HostId, ImageId, Outcome, Value
 
@@ -106,7 +106,7 @@ def take_over(
 ) -> Image | None:
     """Give the image new content, which that host keeps for good; None where somebody deleted the image meanwhile.
 
-    Saying it again changes nothing. What the image had before, ``image_contents.forget`` has dropped once no VM needs
+    Saying it again changes nothing. What the image had before, ``image_contents.follow`` has dropped once no VM needs
     it any more. A person's DISABLED stays.
     """
     image = turn.cluster.images.get(image_id)
@@ -169,9 +169,7 @@ def charge(turn: Turn, image: Image) -> None:
     Raises:
         RefusalError: ``over_quota``.
     """
-    place = f"datastore.{image.datastore}"
-    size_mib = float(-(-image.virtual_size_bytes // MIB))
-    quotas.charge(turn, image.owner, image.group, {f"{place}.images": 1.0, f"{place}.size": size_mib})
+    quotas.charge(turn, image.owner, image.group, amounts_of(image))
 
 
 def check_name(turn: Turn, name: str) -> None:

@@ -9,11 +9,11 @@ from innkeeper_controller.records import Host, OperationKind, Part, VmRecord
 from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_controller.submission import CORE_DIGITS
 from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_controller.units import MIB
 from innkeeper_plugins.vocabulary import Capacity, Disk, DiskKind, Vm, VmState
 
 _replace = msgspec.structs.replace
 
-MIB: Final = 1024 * 1024
 #: States in which the next boot builds the guest anew: what it takes is only a number until then.
 _BUILT_ANEW: Final = frozenset({VmState.PENDING, VmState.HOLD, VmState.POWEROFF, VmState.UNDEPLOYED})
 #: More than any machine has.
@@ -39,7 +39,7 @@ def resize(
         cpu_cores: Cores set aside for it.
         vcpus: Processors that the guest sees.
         memory_mib: Its memory.
-        enforce: Refuse more than its host has left.
+        enforce: Refuse more than its host has left; whoever is no administrator is refused that in any case.
 
     Raises:
         RefusalError: ``busy``, ``wrong_state``, ``bad_request``, ``no_capacity`` or ``over_quota``.
@@ -52,7 +52,8 @@ def resize(
     after = _replace(vm, spec=spec)
     changes.charge(turn, vm, after)
     host = turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None
-    if enforce and host is not None:
+    may_overfill = not enforce and (turn.user is None or turn.user.is_admin)
+    if host is not None and not may_overfill:
         _check_room(turn, vm, spec, host)
     if vm.state is not VmState.RUNNING:
         turn.put(after)

@@ -12,8 +12,7 @@ from innkeeper_controller.requests import find
 from innkeeper_controller.templates import parse, xml_syntax
 from innkeeper_controller.templates.context import Surroundings
 from innkeeper_controller.turn import Turn
-
-_MIB = 1024 * 1024
+from innkeeper_controller.units import mib_for
 
 
 def of_vm(turn: Turn, *, owner: str, group: str, template: str) -> Surroundings:
@@ -75,7 +74,7 @@ def _image(turn: Turn, wanted: str) -> Mapping[str, str]:
         "NAME": image.name,
         "ID": str(image.image_id),
         "TYPE": image.type.upper(),
-        "SIZE": str(-(-image.virtual_size_bytes // _MIB)),
+        "SIZE": str(mib_for(image.virtual_size_bytes)),
         "FORMAT": image.format.value,
         "DATASTORE": image.datastore,
         "PATH": image.source,

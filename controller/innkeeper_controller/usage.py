@@ -7,14 +7,13 @@ Limits are judged in ``quotas``; nothing here refuses.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
 
 from innkeeper_controller.records import Image, Network, Record, VmRecord
+from innkeeper_controller.units import MIB, mib_for
 from innkeeper_plugins.vocabulary import DiskKind, VmState
 
-MIB: Final = 1024 * 1024
-#: What a quota may limit: ``vm.*`` of all VMs, and ``network.3.leases``, ``datastore.1.size``, ``datastore.1.images``
-#: (sizes in MiB) and ``image.5.rvms`` of one thing.
+#: What a quota may limit: ``vm.*`` of all VMs, and ``network.3.leases``, ``datastore.default.size``,
+#: ``datastore.default.images`` (sizes in MiB) and ``image.5.rvms`` of one thing.
 Amounts = dict[str, float]
 #: ``("user", name)`` or ``("group", name)``.
 Account = tuple[str, str]
@@ -114,7 +113,7 @@ def _of_vm(vm: VmRecord) -> Amounts:
 
 def _of_image(image: Image) -> Amounts:
     place = f"datastore.{image.datastore}"
-    return {f"{place}.images": 1.0, f"{place}.size": float(-(-image.virtual_size_bytes // MIB))}
+    return {f"{place}.images": 1.0, f"{place}.size": float(mib_for(image.virtual_size_bytes))}
 
 
 def _add(amounts: Amounts, resource: str, amount: float) -> None:

@@ -16,8 +16,8 @@ from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 from innkeeper_controller.cli.progress import LiveLine, transfer
 from innkeeper_controller.cli.vm.submit import read_template
+from innkeeper_controller.units import mib_for
 
-MIB = 1024 * 1024
 TYPES = ("os", "datablock", "cdrom", "kernel", "ramdisk", "context")
 IMAGE = click.argument("name_or_id", metavar="IMAGE", shell_complete=IMAGES)
 
@@ -88,7 +88,7 @@ def add(
     """
     _check_source(wanted, file is not None, empty_bytes is not None, has_template=template is not None)
     if empty_bytes is not None:
-        wanted["size_mib"] = -(-empty_bytes // MIB)
+        wanted["size_mib"] = mib_for(empty_bytes)
     if template is not None:
         wanted["template"] = read_template(inn, template)
     if file is not None:

@@ -18,7 +18,7 @@ from innkeeper_controller.templates.image import ImageTemplate, image_template
 from innkeeper_controller.templates.restricted import IMAGE as RESTRICTED
 from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_controller.usage import MIB
+from innkeeper_controller.units import MIB
 from innkeeper_plugins.steps import ImportImage
 from innkeeper_plugins.vocabulary import DiskFormat, Holder, ImageId, Value, VmState
 

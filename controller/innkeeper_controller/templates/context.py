@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from innkeeper_controller.templates.errors import close_to
 from innkeeper_controller.templates.kept import attributes_of
+from innkeeper_controller.units import MIB
 from innkeeper_plugins.vocabulary import Disk, Nic, Vm
 
 #: The choice of one of several, ``NETWORK = "lan"``; possessive and few, so that a long text costs linear time.
@@ -25,7 +26,6 @@ _REFERENCE = re.compile(
 )
 _Thing = TypeVar("_Thing")
 _YES = frozenset({"YES", "TRUE", "1", "ON"})
-_MIB = 1024 * 1024
 
 
 def _network_address(nic: Nic) -> str:
@@ -59,7 +59,7 @@ _DISK_KEYS: dict[str, Callable[[Disk], str]] = {
     "DISK_ID": lambda disk: str(disk.disk_id),
     "IMAGE": lambda disk: disk.image.name if disk.image else "",
     "IMAGE_ID": lambda disk: str(disk.image.image_id) if disk.image else "",
-    "SIZE": lambda disk: str(disk.size_bytes // _MIB),
+    "SIZE": lambda disk: str(disk.size_bytes // MIB),
     "DATASTORE": lambda disk: disk.datastore,
     "FORMAT": lambda disk: disk.format.value,
 }

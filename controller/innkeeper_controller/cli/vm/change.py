@@ -10,8 +10,7 @@ from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.vm.life import act_on
 from innkeeper_controller.cli.vm.names import vm_id_of
-
-MIB = 1024 * 1024
+from innkeeper_controller.units import mib_for
 
 VM = click.argument("vm", metavar="VM", shell_complete=complete_vms)
 DISK = click.argument("disk_id", metavar="DISK", type=int)
@@ -26,7 +25,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]  # older click has none
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return MiB, rounded up."""
-        return -(-SIZE.convert(value, param, ctx) // MIB)
+        return mib_for(SIZE.convert(value, param, ctx))
 
 
 AMOUNT = Amount()

@@ -4,7 +4,6 @@ from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.images import image_state_word
 from innkeeper_controller.opennebula.documents.markup import attributes, element, escaped, ids, moment
 from innkeeper_controller.opennebula.documents.ownership import head, lock, permissions
-from innkeeper_controller.opennebula.documents.vm_devices import mib
 from innkeeper_controller.opennebula.numbers import (
     DISK_CDROM,
     DISK_FILE,
@@ -13,6 +12,7 @@ from innkeeper_controller.opennebula.numbers import (
     IMAGE_TYPES,
 )
 from innkeeper_controller.records import Image
+from innkeeper_controller.units import mib_for
 
 _NOTHING_ELSE = (
     f"<SNAPSHOTS><ALLOW_ORPHANS>NO</ALLOW_ORPHANS><CURRENT_BASE>{GONE}</CURRENT_BASE><NEXT_SNAPSHOT>0</NEXT_SNAPSHOT>"
@@ -38,7 +38,7 @@ def image(cluster: Cluster, record: Image, *, word: str = "") -> str:
         f"<PERSISTENT>{int(record.persistent)}</PERSISTENT>"
         f"<REGTIME>{moment(record.registered_at_s)}</REGTIME><MODTIME>{moment(record.modified_at_s)}</MODTIME>"
         f"{element('SOURCE', record.sha256)}{element('PATH', record.source)}<FORMAT>{escaped(record.format)}</FORMAT>"
-        f"<FS></FS><SIZE>{mib(record.virtual_size_bytes)}</SIZE><STATE>{state}</STATE><PREV_STATE>{state}</PREV_STATE>"
+        f"<FS></FS><SIZE>{mib_for(record.virtual_size_bytes)}</SIZE><STATE>{state}</STATE><PREV_STATE>{state}</PREV_STATE>"
         f"<RUNNING_VMS>{len(vm_ids)}</RUNNING_VMS><CLONING_OPS>0</CLONING_OPS><CLONING_ID>{GONE}</CLONING_ID>"
         f"<TARGET_SNAPSHOT>{GONE}</TARGET_SNAPSHOT>"
         f"<DATASTORE_ID>{datastore.datastore_id if datastore else GONE}</DATASTORE_ID>"

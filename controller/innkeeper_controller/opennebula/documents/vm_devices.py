@@ -1,21 +1,15 @@
 """A VM's disks, cards and the rest of its equipment, as OpenNebula's vectors."""
 
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.disks import CONTEXT_TARGET
 from innkeeper_controller.opennebula.documents.markup import element, escaped, moment, name_of, vector
 from innkeeper_controller.opennebula.numbers import GONE
 from innkeeper_controller.records import DiskSnapshot, ScheduledAction, VmRecord, VmSnapshot
+from innkeeper_controller.units import mib_for
 from innkeeper_plugins.vocabulary import Disk, DiskKind, Nic, Vm
 
-MIB = 1024 * 1024
 #: OpenNebula's word for what a disk is.
 _DISK_TYPES = {DiskKind.IMAGE: "FILE", DiskKind.VOLATILE: "fs", DiskKind.SWAP: "swap", DiskKind.CDROM: "CDROM"}
-#: The device of the disk that has the context on it.
-_CONTEXT_TARGET = "hda"
-
-
-def mib(size_bytes: int) -> int:
-    """Return a size in MiB, rounded up."""
-    return -(-size_bytes // MIB)
 
 
 def disk(cluster: Cluster, each: Disk) -> str:
@@ -32,8 +26,8 @@ def disk(cluster: Cluster, each: Disk) -> str:
             "DATASTORE_ID": datastore.datastore_id if datastore else GONE,
             "TARGET": each.target,
             "DEV_PREFIX": each.target[:2],
-            "SIZE": mib(each.size_bytes),
-            "ORIGINAL_SIZE": mib(image.virtual_size_bytes) if image else None,
+            "SIZE": mib_for(each.size_bytes),
+            "ORIGINAL_SIZE": mib_for(image.virtual_size_bytes) if image else None,
             "TYPE": _DISK_TYPES[each.kind],
             "TM_MAD": each.driver,
             "DRIVER": each.format,
@@ -93,7 +87,7 @@ def context(spec: Vm) -> str:
     disk_id = 1 + max((each.disk_id for each in spec.disks), default=-1)
     written = "".join(element(name_of(name), value) for name, value in spec.context.items())
     ours = f"<DISK_ID>{disk_id}</DISK_ID>" if "DISK_ID" not in spec.context else ""
-    ours += f"<TARGET>{_CONTEXT_TARGET}</TARGET>" if "TARGET" not in spec.context else ""
+    ours += f"<TARGET>{CONTEXT_TARGET}</TARGET>" if "TARGET" not in spec.context else ""
     return f"<CONTEXT>{ours}{written}</CONTEXT>"
 
 
@@ -187,5 +181,5 @@ def _disk_snapshot(each: DiskSnapshot, found: list[DiskSnapshot]) -> str:
         f"<SNAPSHOT>{'<ACTIVE>YES</ACTIVE>' if each.active else ''}"
         f"{f'<CHILDREN>{children}</CHILDREN>' if children else ''}<DATE>{moment(each.at_s)}</DATE>"
         f"<ID>{each.snapshot_id}</ID>{element('NAME', each.name)}<PARENT>{each.parent_id}</PARENT>"
-        f"<SIZE>{mib(each.size_bytes)}</SIZE></SNAPSHOT>"
+        f"<SIZE>{mib_for(each.size_bytes)}</SIZE></SNAPSHOT>"
     )
