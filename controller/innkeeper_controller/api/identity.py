@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from innkeeper_controller.api.refusals import bad_request
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.narrowing import narrowed
 from innkeeper_controller.records import LoginToken, Moment, User
 from innkeeper_controller.turn import RefusalError
 
@@ -61,18 +60,13 @@ def user_of(authorization: bytes, cluster: Cluster, now_s: Moment) -> User:
     token = next((each for each in user.tokens if each.token_sha256 == digest), None) if user is not None else None
     if user is None or token is None or not lets_in(user, token, now_s):
         raise RefusalError("unauthenticated", _UNKNOWN)
-    return narrowed(user, token)
+    return narrowed(user, token.group)
 
 
 def lets_in(user: User, token: LoginToken, now_s: Moment) -> bool:
     """Return whether one of the user's tokens lets in at that moment."""
     is_over = token.expires_at_s is not None and token.expires_at_s <= now_s
     return user.enabled and not is_over and (not token.group or token.group in user.groups)
-
-
-def narrowed(user: User, token: LoginToken) -> User:
-    """Return the user as the token lets them in: in its group only, where it names one."""
-    return msgspec.structs.replace(user, groups=(token.group,)) if token.group else user
 
 
 def _request_id(value: bytes) -> str:

@@ -14,15 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from innkeeper_controller import passwords
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.narrowing import narrowed
 from innkeeper_controller.opennebula.refusals import NOT_AUTHENTICATED
-from innkeeper_controller.records import LoginToken, Moment, User
+from innkeeper_controller.records import Moment, User
 from innkeeper_controller.turn import RefusalError
-
-_replace = msgspec.structs.replace
 
 #: A password is asked for again after so long, as OpenNebula does.
 KNOWN_FOR_S: Final = 900.0
@@ -136,7 +133,7 @@ class Sessions:
         token = next((each for each in user.tokens if each.token_sha256 == digest), None)
         if token is None or (token.expires_at_s is not None and token.expires_at_s <= self._clock()):
             return None
-        return narrowed(user, token)
+        return narrowed(user, token.group)
 
     async def _compared(self, digest: bytes, user: User | None, secret: str, *, old: bool) -> bool:
         """Compare in a thread, once for all who ask the same meanwhile."""
@@ -179,8 +176,3 @@ class Sessions:
         self._known.move_to_end(digest)
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
-
-
-def narrowed(user: User, token: LoginToken) -> User:
-    """Return the user as the token lets them in: in its group only, where it names one."""
-    return _replace(user, groups=(token.group,)) if token.group else user

@@ -8,6 +8,7 @@ import msgspec
 
 from innkeeper_controller import access, acl, passwords
 from innkeeper_controller.access import Right
+from innkeeper_controller.narrowing import is_narrowed
 from innkeeper_controller.records import ADMINS, USERS, Group, LoginToken, Moment, User
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.belongings import belongings
@@ -270,13 +271,8 @@ def password(turn: Turn, params: NewPassword) -> UserView:
 
 def _refuse_narrowed(turn: Turn) -> None:
     """Refuse what a token for one group must not reach: all that lets in without it."""
-    if _is_narrowed(turn):
+    if is_narrowed(turn.user):
         raise RefusalError("forbidden", "A token for one group cannot do this; use your password, or another token.")
-
-
-def _is_narrowed(turn: Turn) -> bool:
-    known = turn.cluster.users.get(turn.user.name) if turn.user is not None else None
-    return known is not None and turn.user is not None and known.groups != turn.user.groups
 
 
 def login(turn: Turn, params: LogIn) -> LoggedIn:
@@ -312,7 +308,7 @@ def _login_group(turn: Turn, user: User, wanted: str) -> str:
     group = find.group(turn.cluster, wanted).name if wanted else ""
     if group and group not in user.groups:
         raise RefusalError("bad_request", f"User {user.name} is not in the group {group}.")
-    if _is_narrowed(turn) and turn.user is not None and (group not in turn.user.groups or user.name != turn.user.name):
+    if turn.user is not None and (group not in turn.user.groups or user.name != turn.user.name):
         _refuse_narrowed(turn)
     return group
 

@@ -115,6 +115,22 @@ def test_a_token_for_one_group_reaches_no_further():
     assert code(lambda: user_of(f"Bearer {token}".encode(), reactor.cluster, NOW_S)) == "unauthenticated"
 
 
+def test_a_token_for_the_only_group_of_its_user_lets_in_to_no_more_than_that():
+    reactor = a_reactor()
+    token = admin_asks(reactor, "user.login", user="ann", valid_s=-1, group="users").token
+    narrow = user_of(f"Bearer {token}".encode(), reactor.cluster, NOW_S)
+    ann = reactor.cluster.users["ann"]
+    assert narrow.groups == ann.groups
+
+    def asks(name, **params):
+        return code(lambda: ask_with(reactor, name, {"user": "ann", **params}, user=narrow))
+
+    assert asks("user.login", valid_s=-1) == "forbidden"
+    assert asks("user.password", password="x") == "forbidden"
+    assert asks("user.login", group="users", valid_s=60) == ""
+    assert reactor.cluster.users["ann"].password == ann.password
+
+
 def test_a_user_has_so_many_tokens_and_no_more():
     reactor = a_reactor()
     for number in range(63):
