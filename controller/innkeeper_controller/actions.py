@@ -236,9 +236,10 @@ def recreate(turn: Turn, vm: VmRecord) -> None:
     """Delete all that the VM has on hosts, so that it waits again as at first.
 
     Raises:
-        RefusalError: ``busy`` or ``wrong_state``.
+        RefusalError: ``busy``, ``wrong_state`` or ``over_quota``.
     """
     operations.check_free(turn, vm)
+    quotas.charge_running(turn, vm)
     hosts = _hosts_with_any(turn, vm)
     if not hosts:
         move(turn, vm, "recreate")

@@ -236,3 +236,18 @@ def test_an_unknown_account_has_the_defaults():
     assert quotas.limit_of(reactor.cluster, ("user", "nobody"), "vm.vms") == 1.0
     assert quotas.limit_of(reactor.cluster, ("group", "oneadmin"), "vm.vms") is None
     assert list(quotas.limited(reactor.cluster, ("user", "eve"))) == ["vm.vms"]
+
+
+@pytest.mark.parametrize("state", [VmState.POWEROFF, VmState.STOPPED, VmState.UNDEPLOYED, VmState.SUSPENDED])
+def test_what_is_made_anew_counts_as_running_again(state):
+    reactor = a_site()
+    a_vm(reactor, VmState.RUNNING)
+    resting = a_vm(reactor, state)
+    limit(reactor, "vm.running_vms=1")
+    before = picture(reactor.cluster)
+
+    refused = refusal(lambda: ask(reactor, "vm.recover", vm_id=resting.vm_id, how="recreate", user=ANN))
+
+    assert refused is not None
+    assert refused.code == "over_quota"
+    assert picture(reactor.cluster) == before
