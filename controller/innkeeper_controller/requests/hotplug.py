@@ -38,7 +38,7 @@ class ResizeVm(Value):
     #: Processors that the guest sees.
     vcpus: int | None = None
     memory_mib: int | None = None
-    #: Refuse what its host has no room for.
+    #: Refuse what its host has no room for; only administrators may do without.
     enforce: bool = True
 
 

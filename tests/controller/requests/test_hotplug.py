@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 from tests.controller.builders import (
+    ADMIN,
     ANN,
     BARE,
     a_host,
@@ -320,3 +321,13 @@ def test_an_ending_that_was_asked_for_while_a_nic_came_gives_all_addresses_back(
     finish(reactor, vm)
 
     assert (reactor.cluster.leases, dict(reactor.cluster.vms)) == ({}, {})
+
+
+@pytest.mark.parametrize(("user", "code"), [(ANN, "no_capacity"), (ADMIN, "")])
+def test_only_administrators_may_give_a_vm_more_than_its_host_has(user, code):
+    reactor = a_place()
+    vm = a_vm(reactor, VmState.RUNNING)
+
+    refused = refusal(lambda: ask(reactor, "vm.resize", vm_id=vm.vm_id, cpu_cores=1000.0, enforce=False, user=user))
+
+    assert (refused.code if refused is not None else "") == code
