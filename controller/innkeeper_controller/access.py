@@ -52,6 +52,8 @@ _REFUSED_BY_LOCK: Final = {
     "admin": frozenset({Right.ADMIN}),
     "all": frozenset({Right.USE, Right.MANAGE, Right.ADMIN}),
 }
+#: What a lock can be for.
+LOCK_LEVELS: Final = tuple(_REFUSED_BY_LOCK)
 #: ``{right: its bit in a digit of the mode}``
 _BITS: Final = {Right.USE: 4, Right.MANAGE: 2, Right.ADMIN: 1}
 

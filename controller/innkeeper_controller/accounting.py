@@ -4,8 +4,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from innkeeper_controller.records import HistoryRecord, Moment
 from innkeeper_plugins.vocabulary import Value
+
+_replace = msgspec.structs.replace
 
 HOUR_S: Final = 3600.0
 #: Digits of what is told of hours and costs.
@@ -69,7 +73,7 @@ def _months(from_s: Moment, to_s: Moment) -> Iterator[tuple[Moment, Moment]]:
     """Go over the parts of a time that lie in one month each."""
     while from_s < to_s:
         when = datetime.fromtimestamp(from_s, UTC)
-        year, month = (when.year + 1, 1) if when.month == 12 else (when.year, when.month + 1)  # noqa: PLR2004
+        year, month = (when.year + 1, 1) if when.month == 12 else (when.year, when.month + 1)  # noqa: PLR2004 - December
         end_s = min(datetime(year, month, 1, tzinfo=UTC).timestamp(), to_s)
         yield from_s, end_s
         from_s = end_s
@@ -103,20 +107,8 @@ _SUMS: Final = ("cpu_cost", "memory_cost", "disk_cost", "hours", "running_hours"
 def _sum(one: Cost | None, other: Cost) -> Cost:
     if one is None:
         return other
-    return _with(other, {name: getattr(one, name) + getattr(other, name) for name in _SUMS})
+    return _replace(other, **{name: getattr(one, name) + getattr(other, name) for name in _SUMS})
 
 
 def _rounded(row: Cost) -> Cost:
-    return _with(row, {name: round(getattr(row, name), _DIGITS) for name in _SUMS})
-
-
-def _with(row: Cost, sums: dict[str, float]) -> Cost:
-    return Cost(
-        vm_id=row.vm_id,
-        vm_name=row.vm_name,
-        owner=row.owner,
-        group=row.group,
-        year=row.year,
-        month=row.month,
-        **sums,
-    )
+    return _replace(row, **{name: round(getattr(row, name), _DIGITS) for name in _SUMS})

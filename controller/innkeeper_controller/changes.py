@@ -7,9 +7,8 @@ import msgspec
 
 from innkeeper_controller import actions, operations, planner, quotas, submission
 from innkeeper_controller.records import Host, OperationKind, VmRecord
-from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.requests.templates import refused_mistakes
 from innkeeper_controller.templates import parse
-from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.templates.vm import VmTemplate, read_vm_template
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.usage import amounts_of
@@ -89,12 +88,9 @@ def read(turn: Turn, text: str) -> VmTemplate:
     Raises:
         RefusalError: ``bad_template``, or ``forbidden``: some of it is for administrators only.
     """
-    try:
+    with refused_mistakes():
         submission.check_restricted(turn, parse(text))
         return read_vm_template(text, overrides={"MEMORY": "1", "CPU": "1", "VCPU": "1"})
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
 
 
 def disk_of(vm: VmRecord, disk_id: int) -> Disk:

@@ -12,11 +12,11 @@ from innkeeper_controller.access import Right
 from innkeeper_controller.disks import Search, image_ref
 from innkeeper_controller.records import Moment, Network, ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.templates import refuse_mistakes, refuse_restricted
+from innkeeper_controller.requests.templates import refuse_mistakes, refuse_restricted, refused_mistakes
 from innkeeper_controller.templates import syntax
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.context import expand
-from innkeeper_controller.templates.errors import TemplateError, in_order
+from innkeeper_controller.templates.errors import in_order
 from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.templates.schedule import SchedActionTemplate
 from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template, with_overrides
@@ -112,12 +112,9 @@ def draw(turn: Turn, text: str, overrides: dict[str, str], *, own: bool = True) 
         RefusalError: ``bad_template``: with all mistakes of form, or else all of reference; ``forbidden`` or
             ``locked``: something is not for who asks; ``in_use``: a persistent image is another VM's.
     """
-    try:
+    with refused_mistakes():
         is_short = len(text) <= MAX_REMEMBERED_CHARACTERS
         template = _read(text, tuple(overrides.items())) if is_short else read_vm_template(text, overrides=overrides)
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
     if own and turn.user is not None and not turn.user.is_admin:
         found = _restricted_in if is_short else _restricted_in.__wrapped__
         refuse_restricted(found(text, tuple(overrides.items()), turn.settings.restricted_vm))

@@ -8,27 +8,27 @@ import msgspec
 from innkeeper_controller import operations, submission, surroundings
 from innkeeper_controller.disks import Search
 from innkeeper_controller.records import VmRecord
-from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.requests.templates import refuse_mistakes, refused_mistakes
 from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.context import expand
-from innkeeper_controller.templates.errors import TemplateError, in_order
+from innkeeper_controller.templates.errors import in_order
 from innkeeper_controller.templates.vm import VmTemplate, vm_template
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Boot, Vm, VmState
 
 _replace = msgspec.structs.replace
 
-#: ``{attribute: fields of a VM's specification that it says}``
-_FIELDS: Final[dict[str, tuple[str, ...]]] = {
-    "CONTEXT": ("context",),
-    "GRAPHICS": ("graphics",),
-    "OS": ("boot",),
-    "FEATURES": ("features",),
-    "INPUT": ("inputs",),
-    "RAW": ("raw",),
-    "CPU_MODEL": ("cpu_model",),
-    "VIDEO": ("video",),
+#: ``{attribute: the field of a VM's specification that it says}``
+_FIELDS: Final = {
+    "CONTEXT": "context",
+    "GRAPHICS": "graphics",
+    "OS": "boot",
+    "FEATURES": "features",
+    "INPUT": "inputs",
+    "RAW": "raw",
+    "CPU_MODEL": "cpu_model",
+    "VIDEO": "video",
 }
 #: What OpenNebula's clients send beside them; it has no effect here.
 _WITHOUT_EFFECT: Final = frozenset({"BACKUP_CONFIG", "TPM"})
@@ -69,7 +69,7 @@ def update_conf(turn: Turn, vm: VmRecord, text: str, *, append: bool) -> None:
     order, attributes = _without_order(vm.spec, attributes)
     template = _read(attributes)
     spec = vm.spec
-    for name, (field,) in _FIELDS.items():
+    for name, field in _FIELDS.items():
         if name in named or not append:
             spec = _replace(spec, **{field: _value(turn, vm, template, name, order, append=append)})
     renewed = vm.context_changed or spec.context != vm.spec.context
@@ -78,20 +78,14 @@ def update_conf(turn: Turn, vm: VmRecord, text: str, *, append: bool) -> None:
 
 
 def _parsed(text: str) -> tuple[Attribute, ...]:
-    try:
+    with refused_mistakes():
         return tuple(parse(text)) if text else ()
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
 
 
 def _read(attributes: Sequence[Attribute]) -> VmTemplate:
     needed = tuple(Attribute(name=name, value="1") for name in ("MEMORY", "CPU", "VCPU"))
-    try:
+    with refused_mistakes():
         return vm_template((*attributes, *needed))
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
 
 
 def _without_order(spec: Vm, attributes: Sequence[Attribute]) -> tuple[tuple[str, ...], tuple[Attribute, ...]]:
@@ -123,7 +117,7 @@ def _value(
         around = surroundings.of_vm(turn, owner=vm.owner, group=vm.group, template=vm.template)
         fresh = expand(template.context, vm.spec, vm.attributes, around) if template.context else {}
         return {**vm.spec.context, **fresh} if append else fresh
-    return getattr(template, _FIELDS[name][0])
+    return getattr(template, _FIELDS[name])
 
 
 def _boot(turn: Turn, template: VmTemplate, order: tuple[str, ...]) -> Boot:

@@ -9,6 +9,7 @@ from typing import Final
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents.host import running_vms, state_of
 from innkeeper_controller.opennebula.documents.markup import element, moment
+from innkeeper_controller.opennebula.documents.monitoring import CPU_OF_CORE, KIB_OF_MIB
 from innkeeper_controller.opennebula.documents.ownership import user_id
 from innkeeper_controller.opennebula.documents.vm import last_heard, numbers_of
 from innkeeper_controller.opennebula.documents.vm_template import template, user_template
@@ -28,8 +29,6 @@ METHODS_OF_1_4: Final = frozenset(
         "one.userpool.info",
     }
 )
-_KIB: Final = 1024
-_CPU_OF_CORE: Final = 100
 #: 1.4 ended here; what came later is told as what it was then.
 _LAST_LCM_STATE: Final = 16
 _RUNNING: Final = 3
@@ -54,14 +53,14 @@ def _of_vm(cluster: Cluster, record: VmRecord) -> str:
     now = numbers_of(cluster, record)
     lcm_state = now.lcm_state if now.lcm_state <= _LAST_LCM_STATE else _RUNNING
     seen = cluster.observed.get(record.vm_id)
-    used_kib = (seen.memory_mib if seen is not None else record.spec.memory_mib) * _KIB
+    used_kib = (seen.memory_mib if seen is not None else record.spec.memory_mib) * KIB_OF_MIB
     return (
         f"<ID>{record.vm_id}</ID><UID>{user_id(cluster, record.owner)}</UID>{element('USERNAME', record.owner)}"
         f"{element('NAME', record.name)}<LAST_POLL>{last_heard(cluster, record)}</LAST_POLL>"
         f"<STATE>{_STATES.get(now.state, now.state)}</STATE><LCM_STATE>{lcm_state}</LCM_STATE>"
         f"<STIME>{moment(record.submitted_at_s)}</STIME><ETIME>{moment(record.ended_at_s)}</ETIME>"
         f"{element('DEPLOY_ID', record.deploy_id or '-')}<MEMORY>{used_kib}</MEMORY>"
-        f"<CPU>{round(record.spec.cpu_cores * _CPU_OF_CORE)}</CPU><NET_TX>0</NET_TX><NET_RX>0</NET_RX>"
+        f"<CPU>{round(record.spec.cpu_cores * CPU_OF_CORE)}</CPU><NET_TX>0</NET_TX><NET_RX>0</NET_RX>"
     )
 
 
@@ -84,14 +83,14 @@ def host(cluster: Cluster, record: Host) -> str:
     """Return all of a host; lists have the same."""
     total, used = record.advertisement.capacity, cluster.used.get(record.host_id, Capacity())
     load = cluster.load.get(record.host_id)
-    cpu, memory = round(total.cpu_cores * _CPU_OF_CORE), total.memory_mib * _KIB
-    busy_cpu = round(load.cpu_used_cores * _CPU_OF_CORE) if load is not None else 0
-    busy_memory = load.memory_used_mib * _KIB if load is not None else 0
+    cpu, memory = round(total.cpu_cores * CPU_OF_CORE), total.memory_mib * KIB_OF_MIB
+    busy_cpu = round(load.cpu_used_cores * CPU_OF_CORE) if load is not None else 0
+    busy_memory = load.memory_used_mib * KIB_OF_MIB if load is not None else 0
     share = {
         "HID": record.host_id,
         "DISK_USAGE": 0,
-        "MEM_USAGE": used.memory_mib * _KIB,
-        "CPU_USAGE": round(used.cpu_cores * _CPU_OF_CORE),
+        "MEM_USAGE": used.memory_mib * KIB_OF_MIB,
+        "CPU_USAGE": round(used.cpu_cores * CPU_OF_CORE),
         "MAX_DISK": 0,
         "MAX_MEM": memory,
         "MAX_CPU": cpu,

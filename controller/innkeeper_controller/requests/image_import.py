@@ -10,10 +10,9 @@ from innkeeper_controller.access import Right
 from innkeeper_controller.images import charge, check_name, check_type
 from innkeeper_controller.records import Datastore, Host, HostState, Image, Leg, OperationKind, Plan
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.templates import refuse_mistakes, refuse_restricted
+from innkeeper_controller.requests.templates import refuse_restricted, refused_mistakes
 from innkeeper_controller.requests.views import ImageView, image_view
 from innkeeper_controller.templates import parse
-from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.templates.image import ImageTemplate, image_template
 from innkeeper_controller.templates.restricted import IMAGE as RESTRICTED
 from innkeeper_controller.templates.restricted import restricted
@@ -85,14 +84,11 @@ def add(turn: Turn, params: AddImage) -> ImageView:
 
 
 def _template(turn: Turn, params: AddImage) -> ImageTemplate:
-    try:
+    with refused_mistakes():
         attributes = parse(params.template)
         if turn.user is not None and not turn.user.is_admin:
             refuse_restricted(restricted(attributes, turn.settings.restricted_image, usual=RESTRICTED))
         return image_template(attributes, has_content=_sources(params) > 0)
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
 
 
 def _sources(params: AddImage) -> int:

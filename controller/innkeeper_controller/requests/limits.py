@@ -9,10 +9,9 @@ from innkeeper_controller.quotas import DEFAULT, UNLIMITED
 from innkeeper_controller.records import DefaultLimits
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Need, Request, Who
-from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.requests.templates import refused_mistakes
 from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.attributes import Attribute
-from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
 
@@ -112,11 +111,8 @@ def _short(turn: Turn, text: str) -> Iterable[tuple[str, float]]:
 
 
 def _quotas(turn: Turn, text: str) -> Iterable[tuple[str, float]]:
-    try:
+    with refused_mistakes():
         attributes = parse(text) if text.strip() else ()
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
     for attribute in attributes:
         yield from _quota(turn, attribute)
 

@@ -25,7 +25,6 @@ _replace = msgspec.structs.replace
 _OCTAL: Final = re.compile(r"[0-7]{3}")
 _NINE: Final = re.compile(r"[01-]{9}")
 _ADMIN_BITS: Final = 0o111
-LEVELS: Final = ("use", "manage", "admin", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +163,10 @@ def _rename(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
 
 def _lock(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - made below
     record: Any = NAMED[noun](turn, params)
-    if params.level not in LEVELS:
-        raise RefusalError("bad_request", f"A lock is one of {', '.join(LEVELS)}, not {params.level[:20]!r}.")
+    if params.level not in access.LOCK_LEVELS:
+        raise RefusalError(
+            "bad_request", f"A lock is one of {', '.join(access.LOCK_LEVELS)}, not {params.level[:20]!r}."
+        )
     _check_lock(turn, record)
     lock = Lock(level=params.level, owner=turn.actor, at_s=turn.now_s)
     return _changed(turn, noun, record, "locked", {"level": lock.level}, lock=lock)

@@ -5,10 +5,9 @@ import msgspec
 from innkeeper_controller import agenda, submission
 from innkeeper_controller.records import ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
-from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.requests.templates import refused_mistakes
 from innkeeper_controller.requests.vms import Acted, act, acted
 from innkeeper_controller.templates import parse
-from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.templates.schedule import SchedActionTemplate, sched_action_templates
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
@@ -104,11 +103,8 @@ def _read(turn: Turn, text: str, action_id: int) -> ScheduledAction:
 
 
 def _templates(text: str) -> tuple[SchedActionTemplate, ...]:
-    try:
+    with refused_mistakes():
         return sched_action_templates(parse(text))
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
 
 
 REQUESTS = (

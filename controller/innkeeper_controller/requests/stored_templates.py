@@ -11,11 +11,10 @@ from innkeeper_controller.records import OWNER_ONLY, Image, Moment, StoredTempla
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.images import copy_of
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
-from innkeeper_controller.requests.templates import refuse_mistakes
+from innkeeper_controller.requests.templates import refused_mistakes
 from innkeeper_controller.requests.vms import Submitted
 from innkeeper_controller.templates import merged, parse
 from innkeeper_controller.templates.attributes import Attribute, Pair
-from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.templates.text import render
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
@@ -132,11 +131,8 @@ def _own_attributes(turn: Turn, text: str) -> tuple[Attribute, ...]:
 
 
 def _attributes(text: str) -> tuple[Attribute, ...]:
-    try:
+    with refused_mistakes():
         return parse(text) if text.strip() else ()
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
 
 
 def _text(attributes: Sequence[Attribute]) -> str:

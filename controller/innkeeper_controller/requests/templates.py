@@ -1,6 +1,7 @@
 """Turns what the template parsers find into what requests need, and their mistakes into one refusal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from innkeeper_controller.records import AddressRange
 from innkeeper_controller.templates import attributes_of, parse
@@ -27,6 +28,20 @@ def refuse_mistakes(mistakes: Iterable[Mistake]) -> None:
         first = sentence(found[0])
         text = first if len(found) == 1 else f"{len(found)} mistakes in the template; the first: {first}"
         raise RefusalError("bad_template", text, mistakes=found)
+
+
+@contextlib.contextmanager
+def refused_mistakes() -> Iterator[None]:
+    """Refuse what a template parser, called inside, finds wrong.
+
+    Raises:
+        RefusalError: ``bad_template``, naming all mistakes.
+    """
+    try:
+        yield
+    except TemplateError as error:
+        refuse_mistakes(error.mistakes)
+        raise
 
 
 def refuse_restricted(mistakes: Sequence[Mistake]) -> None:
@@ -65,15 +80,12 @@ def network_from(text: str, given: Mapping[str, str], ranges: Sequence[AddressRa
     Raises:
         RefusalError: ``bad_template``, or ``bad_request`` for too many ranges.
     """
-    try:
+    with refused_mistakes():
         attributes = with_overrides(parse(text) if text else (), given)
         if ranges:
             attributes = (*(each for each in attributes if each.name != "AR"), *map(_range_attribute, ranges))
         _check_count(attributes)
         template = network_template(attributes)
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
     return {name: value for name in template.__struct_fields__ if (value := getattr(template, name)) not in ("", None)}
 
 
@@ -102,13 +114,10 @@ def ranges_from(text: str) -> tuple[AddressRange, ...]:
     Raises:
         RefusalError: ``bad_template``, or ``bad_request`` for none or too many.
     """
-    try:
+    with refused_mistakes():
         attributes = tuple(each for each in parse(text) if each.name == "AR")
         _check_count(attributes)
         ranges = network_template(attributes).ranges
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
     if not ranges:
         raise RefusalError("bad_request", "The template has no range; one reads like AR = [ IP = 10.0.0.1, SIZE = 5 ].")
     return ranges
@@ -120,11 +129,8 @@ def keys_from(text: str, vector: str = "") -> tuple[dict[str, str], ...]:
     Raises:
         RefusalError: ``bad_template``.
     """
-    try:
+    with refused_mistakes():
         attributes = parse(text) if text else ()
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
     if not vector:
         return ({each.name: each.value for each in attributes if isinstance(each.value, str)},)
     found = (each.value for each in attributes if each.name == vector and isinstance(each.value, tuple))
@@ -137,8 +143,5 @@ def kept_from(text: str) -> dict[str, str]:
     Raises:
         RefusalError: ``bad_template``.
     """
-    try:
+    with refused_mistakes():
         return kept_as_text(parse(text)) if text else {}
-    except TemplateError as error:
-        refuse_mistakes(error.mistakes)
-        raise
