@@ -82,8 +82,11 @@ def give_back(turn: Turn, child: Network, ranges: tuple[AddressRange, ...]) -> N
         return
     for each in ranges:
         place = addresses.find(parent.ranges, mac=addresses.address_at(each, 0)[0])
-        for number in range(each.size if place is not None else 0):
-            lease = turn.cluster.leases.get(_lease_id(parent, (place[0], place[1] + number)))  # type: ignore[index]
+        if place is None:
+            continue
+        ar_id, first = place
+        for offset in range(first, first + each.size):
+            lease = turn.cluster.leases.get(_lease_id(parent, (ar_id, offset)))
             if lease is not None and lease.reserved_by == child.network_id:
                 turn.drop(lease)
 

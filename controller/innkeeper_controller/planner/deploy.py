@@ -37,7 +37,7 @@ def deploy(vm: VmRecord, host: Host, old_host: Host | None, holders: dict[str, t
         steps = fetches(spec, host, holders, VmState.PROLOG)
         steps += [make_disk(disk, VmState.PROLOG) for disk in spec.disks]
         steps += context(spec, VmState.PROLOG)
-        steps.append(Deploy(**by_hypervisor(spec, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
+        steps.append(Deploy(**by_hypervisor(spec, VmState.BOOT)))
         draft.leg(host, steps)
         return draft.plan
     moves = old_host.host_id != host.host_id and not shares_storage(spec, host, old_host)
@@ -46,7 +46,7 @@ def deploy(vm: VmRecord, host: Host, old_host: Host | None, holders: dict[str, t
         steps = fetches(spec, host, holders, VmState.PROLOG) + brought(vm.sealed, holders, VmState.PROLOG)
     start = Restore if vm.saved else Deploy
     steps += [] if vm.saved else context_again(vm, VmState.BOOT)
-    steps.append(start(**by_hypervisor(spec, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
+    steps.append(start(**by_hypervisor(spec, VmState.BOOT)))
     draft.leg(host, steps)
     if moves:
         draft.leg(old_host, leave(spec, VmState.BOOT))
@@ -75,12 +75,12 @@ def fetches(vm: Vm, host: Host, holders: dict[str, tuple[Holder, ...]], phase: V
 def make_disk(disk: Disk, phase: VmState) -> Step:
     """Return what makes a new disk of its kind."""
     if disk.kind is DiskKind.CDROM:
-        return Ln(**by_transfer(disk, phase))  # type: ignore[arg-type]  # fields common to all steps
+        return Ln(**by_transfer(disk, phase))
     if disk.kind is DiskKind.SWAP:
-        return MkSwap(**by_transfer(disk, phase))  # type: ignore[arg-type]  # the same
+        return MkSwap(**by_transfer(disk, phase))
     if disk.kind is DiskKind.VOLATILE:
-        return MkImage(**by_transfer(disk, phase))  # type: ignore[arg-type]  # the same
-    return Clone(**by_transfer(disk, phase))  # type: ignore[arg-type]  # the same
+        return MkImage(**by_transfer(disk, phase))
+    return Clone(**by_transfer(disk, phase))
 
 
 def brought(sealed: Iterable[SealedFile], holders: dict[str, tuple[Holder, ...]], phase: VmState) -> list[Step]:

@@ -6,6 +6,7 @@ Nothing here knows a whole operation.
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import msgspec
 
@@ -50,12 +51,26 @@ class Draft:
         return Plan(legs=tuple(self.legs))
 
 
-def by_hypervisor(vm: Vm, phase: VmState) -> dict[str, object]:
+class HypervisorFields(TypedDict):
+    """What all steps of a hypervisor have."""
+
+    step_id: int
+    phase: VmState
+    driver: str
+
+
+class TransferFields(HypervisorFields):
+    """What all steps of a transfer driver have."""
+
+    disk_id: int
+
+
+def by_hypervisor(vm: Vm, phase: VmState) -> HypervisorFields:
     """Return the fields that all steps of the VM's hypervisor have."""
     return {"step_id": 0, "phase": phase, "driver": vm.hypervisor}
 
 
-def by_transfer(disk: Disk, phase: VmState) -> dict[str, object]:
+def by_transfer(disk: Disk, phase: VmState) -> TransferFields:
     """Return the fields that all steps of a disk's transfer driver have."""
     return {"step_id": 0, "phase": phase, "driver": disk.driver, "disk_id": disk.disk_id}
 
@@ -109,19 +124,19 @@ def leave(vm: Vm, phase: VmState) -> list[Step]:
 
 def forget(vm: Vm) -> list[Step]:
     """Return what makes the hypervisor forget a guest that is off: it may boot elsewhere next."""
-    return [Cancel(**by_hypervisor(vm, VmState.EPILOG))]  # type: ignore[arg-type]  # common fields
+    return [Cancel(**by_hypervisor(vm, VmState.EPILOG))]
 
 
 def switch_off(vm: Vm, options: PlanOptions, *, force: bool) -> Step:
     """Return what powers the guest off; ``force`` where it does not obey in time."""
     if options.hard:
-        return Cancel(**by_hypervisor(vm, VmState.SHUTDOWN))  # type: ignore[arg-type]  # common fields
-    return Shutdown(**by_hypervisor(vm, VmState.SHUTDOWN), grace_s=options.grace_s, force=force)  # type: ignore[arg-type]
+        return Cancel(**by_hypervisor(vm, VmState.SHUTDOWN))
+    return Shutdown(**by_hypervisor(vm, VmState.SHUTDOWN), grace_s=options.grace_s, force=force)
 
 
 def save(vm: Vm) -> list[Step]:
     """Return what saves the guest's memory."""
-    return [Save(**by_hypervisor(vm, VmState.SAVE))]  # type: ignore[arg-type]  # common fields
+    return [Save(**by_hypervisor(vm, VmState.SAVE))]
 
 
 def seal(vm: Vm, host: Host, phase: VmState) -> list[Step]:

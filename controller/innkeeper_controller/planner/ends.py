@@ -29,7 +29,7 @@ def terminate(vm: VmRecord, hosts: Sequence[Host], options: PlanOptions, *, save
 
 def shutdown(vm: VmRecord, _host: Host, options: PlanOptions) -> list[Step]:
     """Return the ordinary end: the guest powers itself off, or nothing of it is touched."""
-    off = Cancel(**by_hypervisor(vm.spec, VmState.SHUTDOWN))  # type: ignore[arg-type]  # common fields
+    off = Cancel(**by_hypervisor(vm.spec, VmState.SHUTDOWN))
     steps: list[Step] = [switch_off(vm.spec, options, force=False), off]
     return steps + saves(vm.spec, VmState.EPILOG) + delete_all(vm.spec, VmState.EPILOG)
 
@@ -38,4 +38,4 @@ def _off(vm: VmRecord, options: PlanOptions) -> list[Step]:
     steps: list[Step] = []
     if vm.state is VmState.RUNNING and not options.hard:
         steps.append(switch_off(vm.spec, options, force=True))
-    return [*steps, Cancel(**by_hypervisor(vm.spec, VmState.SHUTDOWN))]  # type: ignore[arg-type]  # common fields
+    return [*steps, Cancel(**by_hypervisor(vm.spec, VmState.SHUTDOWN))]

@@ -30,8 +30,8 @@ def _suspend(vm: VmRecord, _host: Host, _options: PlanOptions) -> list[Step]:
 
 def _resume(vm: VmRecord, _host: Host, _options: PlanOptions) -> list[Step]:
     if vm.state is VmState.SUSPENDED:
-        return [Restore(**by_hypervisor(vm.spec, VmState.BOOT))]  # type: ignore[arg-type]  # common fields
-    boot = Deploy(**by_hypervisor(vm.spec, VmState.BOOT))  # type: ignore[arg-type]  # common fields
+        return [Restore(**by_hypervisor(vm.spec, VmState.BOOT))]
+    boot = Deploy(**by_hypervisor(vm.spec, VmState.BOOT))
     return [*context_again(vm, VmState.BOOT), boot]
 
 
@@ -54,11 +54,11 @@ def _undeploy(vm: VmRecord, host: Host, options: PlanOptions) -> list[Step]:
 
 
 def _reboot(vm: VmRecord, _host: Host, _options: PlanOptions) -> list[Step]:
-    return [Reboot(**by_hypervisor(vm.spec, VmState.RUNNING))]  # type: ignore[arg-type]  # common fields
+    return [Reboot(**by_hypervisor(vm.spec, VmState.RUNNING))]
 
 
 def _reset(vm: VmRecord, _host: Host, _options: PlanOptions) -> list[Step]:
-    return [Reset(**by_hypervisor(vm.spec, VmState.RUNNING))]  # type: ignore[arg-type]  # common fields
+    return [Reset(**by_hypervisor(vm.spec, VmState.RUNNING))]
 
 
 #: ``{kind: its steps on the VM's own host}``

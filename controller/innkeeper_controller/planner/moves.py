@@ -102,7 +102,7 @@ def _arrive(
     was_on, is_saved = origin is VmState.RUNNING, _saves(draft)
     if was_on:
         start = Restore if is_saved else Deploy
-        steps.append(start(**by_hypervisor(vm, VmState.BOOT)))  # type: ignore[arg-type]  # common fields
+        steps.append(start(**by_hypervisor(vm, VmState.BOOT)))
     draft.leg(target, steps)
     # A saved guest has been forgotten when it was saved; one that is off is known to its hypervisor until now.
     is_off = origin is VmState.POWEROFF or (was_on and not is_saved)
@@ -136,7 +136,7 @@ def migrate_live(vm: VmRecord, source: Host, target: Host, holders: dict[str, tu
         prepare += context(spec, VmState.PROLOG)
     draft.leg(target, prepare)
     common = by_hypervisor(spec, VmState.MIGRATE)
-    draft.leg(source, [Migrate(**common, destination_uri=uri, shared_storage=shared)])  # type: ignore[arg-type]
+    draft.leg(source, [Migrate(**common, destination_uri=uri, shared_storage=shared)])
     draft.leg(source, leave(spec, VmState.EPILOG))
     return draft.plan
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from innkeeper_controller import agenda, submission
+from innkeeper_controller import agenda, changes, submission
 from innkeeper_controller.records import ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.templates import refused_mistakes
@@ -53,10 +53,9 @@ def add(turn: Turn, params: AddAction) -> Scheduled:
     vm = find.vm(turn, params.vm_id)
     if len(vm.scheduled) >= MAX_ACTIONS:
         raise RefusalError("bad_request", f"VM {vm.vm_id} has {MAX_ACTIONS} scheduled actions; delete one first.")
-    numbers = (vm.last_numbers.get("action", -1), *(each.action_id for each in vm.scheduled))
-    action = _read(turn, params.template, max(numbers) + 1)
-    last_numbers = {**vm.last_numbers, "action": action.action_id}
-    turn.put(_replace(vm, scheduled=(*vm.scheduled, action), last_numbers=last_numbers))
+    vm, number = changes.next_number(vm, "action", tuple(each.action_id for each in vm.scheduled))
+    action = _read(turn, params.template, number)
+    turn.put(_replace(vm, scheduled=(*vm.scheduled, action)))
     turn.event("vm.scheduled", f"vm:{vm.vm_id}", action=action.action, at_s=action.at_s)
     return Scheduled(vm_id=vm.vm_id, state=vm.state.value, action_id=action.action_id)
 
@@ -77,9 +76,8 @@ def delete(turn: Turn, params: OneAction) -> Acted:
     """Take an action out of the VM's schedule."""
     vm = find.vm(turn, params.vm_id)
     gone = _action_of(vm, params.action_id)
-    last_numbers = {**vm.last_numbers, "action": max(gone.action_id, vm.last_numbers.get("action", -1))}
     kept = tuple(each for each in vm.scheduled if each != gone)
-    turn.put(_replace(vm, scheduled=kept, last_numbers=last_numbers))
+    turn.put(_replace(changes.remember(vm, "action", gone.action_id), scheduled=kept))
     return acted(turn, vm)
 
 

@@ -4,11 +4,9 @@ from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents.markup import attributes, element, ids
 from innkeeper_controller.opennebula.documents.ownership import head, permissions
 from innkeeper_controller.opennebula.numbers import DATASTORE_DISABLED, DATASTORE_READY, DATASTORE_TYPES, DISK_FILE
+from innkeeper_controller.planner import has_ability
 from innkeeper_controller.records import Datastore, Host
 from innkeeper_plugins.vocabulary import DatastoreFacts, DriverKind
-
-#: What a transfer driver declares whose hosts all see the same files.
-_SHARED = "shared"
 
 
 def datastore(cluster: Cluster, record: Datastore) -> str:
@@ -28,7 +26,7 @@ def datastore(cluster: Cluster, record: Datastore) -> str:
 def room(cluster: Cluster, record: Datastore) -> tuple[int, int]:
     """Return all MiB of the datastore and the free ones: of all hosts together, or of one where they share it."""
     told = [(host, each) for host in cluster.hosts.values() for each in _told(cluster, host, record.at_hosts)]
-    if any(_shares(host, record.driver) for host, _ in told):
+    if any(has_ability(host, DriverKind.TRANSFER, record.driver, "shared") for host, _ in told):
         return max((each.total_mib, each.free_mib) for _, each in told)
     return sum(each.total_mib for _, each in told), sum(each.free_mib for _, each in told)
 
@@ -38,13 +36,6 @@ def _told(cluster: Cluster, host: Host, name: str) -> list[DatastoreFacts]:
     load = cluster.load.get(host.host_id)
     told = load.datastores if load is not None and load.datastores else host.advertisement.datastores
     return [each for each in told if each.name == name]
-
-
-def _shares(host: Host, driver: str) -> bool:
-    return any(
-        each.kind is DriverKind.TRANSFER and each.name == driver and _SHARED in each.capabilities
-        for each in host.advertisement.drivers
-    )
 
 
 def _template(record: Datastore) -> str:

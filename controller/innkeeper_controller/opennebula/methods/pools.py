@@ -80,7 +80,7 @@ def _live_vms(call: Call, turn: Turn, *, extended: bool) -> bytes | list[bytes]:
         )
     shown = wanted.of(numbers)
     if call.old:
-        old = "".join([legacy.vm_in_pool(cluster, cluster.vms[number]) for number in shown])  # type: ignore[index]
+        old = "".join([legacy.vm_in_pool(cluster, cluster.vms[number]) for number in shown])  # type: ignore[index]  # VMs' numbers
         return escaped_document(f"<VM_POOL>{old}</VM_POOL>")
     return _within("VM_POOL", documents.many(shown))
 

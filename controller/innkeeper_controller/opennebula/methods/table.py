@@ -4,7 +4,7 @@ A row translates; rights are the request's, and nothing can be done here that th
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -85,9 +85,6 @@ class Method:
     about: str = ""
     #: What a client may wonder at.
     note: str = ""
-    #: It answers without a session, and its value alone.
-    is_open: bool = False
-    signature: str = field(default="")
 
 
 Params = Callable[[Call], dict[str, object]]

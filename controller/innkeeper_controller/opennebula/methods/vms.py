@@ -23,8 +23,9 @@ _DISK: Final = integer("disk id")
 _SNAPSHOT: Final = integer("snapshot id")
 _TEMPLATE: Final = text("template")
 
-#: ``{action: (request, its parameters beside the VM)}``; the second half are words of older versions.
-ACTIONS: Final[dict[str, tuple[str, dict[str, object]]]] = {
+#: ``{word: (request, its parameters beside the VM)}``
+_Actions = dict[str, tuple[str, dict[str, object]]]
+_ACTIONS_OF_TODAY: Final[_Actions] = {
     "terminate": ("vm.terminate", {"hard": False}),
     "terminate-hard": ("vm.terminate", {"hard": True}),
     "undeploy": ("vm.undeploy", {"hard": False}),
@@ -40,6 +41,9 @@ ACTIONS: Final[dict[str, tuple[str, dict[str, object]]]] = {
     "resume": ("vm.resume", {}),
     "resched": ("vm.resched", {}),
     "unresched": ("vm.unresched", {}),
+}
+#: Words of older versions, and of clients that never learned others.
+_OLDER_ACTIONS: Final[_Actions] = {
     "shutdown": ("vm.terminate", {"hard": False}),
     "shutdown-hard": ("vm.terminate", {"hard": True}),
     "cancel": ("vm.terminate", {"hard": True}),
@@ -50,6 +54,7 @@ ACTIONS: Final[dict[str, tuple[str, dict[str, object]]]] = {
     "reset": ("vm.reboot", {"hard": True}),
     "delete-recreate": ("vm.recover", {"how": "recreate"}),
 }
+ACTIONS: Final = _ACTIONS_OF_TODAY | _OLDER_ACTIONS
 #: ``{operation of one.vm.recover: our word}``
 RECOVERIES: Final = {0: "failure", 1: "success", 2: "retry", 3: "delete", 4: "recreate", 5: "delete"}
 #: ``{type of one.vm.migrate: our word}``
@@ -147,7 +152,7 @@ LIFE: Final = (
         _act,
         answer=lambda call, _: call["vm id"],
         about=ABOUT,
-        note="Also the words of older versions: " + ", ".join(list(ACTIONS)[15:]) + ".",
+        note="Also the words of older versions: " + ", ".join(_OLDER_ACTIONS) + ".",
     ),
     change(
         "one.vm.migrate",
