@@ -86,11 +86,11 @@ def _bare_demand(cluster: Cluster, vm: VmRecord) -> Demand:
         transfer_drivers=frozenset({spec.driver, *(disk.driver for disk in spec.disks)}),
         bridges=frozenset(nic.bridge for nic in spec.nics if nic.bridge),
         images={ref.sha256: ref.size_bytes for ref in images},
-        clusters=_clusters_of(cluster, spec, images),
+        clusters=clusters_of(cluster, spec, images),
     )
 
 
-def _clusters_of(cluster: Cluster, spec: Vm, images: tuple[ImageRef, ...]) -> Mapping[int, str] | None:
+def clusters_of(cluster: Cluster, spec: Vm, images: tuple[ImageRef, ...]) -> Mapping[int, str] | None:
     """Return ``{number: name}`` of the clusters that have all networks and datastores of the VM; None for any."""
     memberships = {*_of_networks(cluster, spec), *_of_datastores(cluster, spec, images)}
     if not memberships:

@@ -14,7 +14,8 @@ import msgspec
 
 from innkeeper_controller.records import HistoryRecord, Host, Moment, Operation, OperationKind, VmRecord
 from innkeeper_controller.units import MIB
-from innkeeper_plugins.vocabulary import DiskKind, HostId, VmId, VmState
+from innkeeper_controller.usage import disks_bytes
+from innkeeper_plugins.vocabulary import HostId, VmId, VmState
 
 _replace = msgspec.structs.replace
 
@@ -123,7 +124,7 @@ def _description(vm: VmRecord, operation: Operation | None, *, is_over: bool) ->
             "cpu_cores": spec.cpu_cores,
             "vcpus": spec.vcpus,
             "memory_mib": spec.memory_mib,
-            "disks_mib": sum(disk.size_bytes for disk in spec.disks if disk.kind is not DiskKind.CDROM) // MIB,
+            "disks_mib": disks_bytes(spec) // MIB,
             "cpu_cost": _cost(attributes, "CPU_COST"),
             "memory_cost": _cost(attributes, "MEMORY_COST"),
             "disk_cost": _cost(attributes, "DISK_COST"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from innkeeper_controller.records import Image, Network, Record, VmRecord
 from innkeeper_controller.units import MIB, mib_for
-from innkeeper_plugins.vocabulary import DiskKind, VmState
+from innkeeper_plugins.vocabulary import DiskKind, Vm, VmState
 
 #: What a quota may limit: ``vm.*`` of all VMs, and ``network.3.leases``, ``datastore.default.size``,
 #: ``datastore.default.images`` (sizes in MiB) and ``image.5.rvms`` of one thing.
@@ -95,7 +95,7 @@ def _of_vm(vm: VmRecord) -> Amounts:
         return {}
     spec = vm.spec
     amounts: Amounts = {"vm.vms": 1.0, "vm.cpu": spec.cpu_cores, "vm.memory": float(spec.memory_mib)}
-    disks_mib = sum(disk.size_bytes for disk in spec.disks if disk.kind is not DiskKind.CDROM) / MIB
+    disks_mib = disks_bytes(spec) / MIB
     if disks_mib:
         amounts["vm.system_disk_size"] = disks_mib
     if vm.state in RUNNING_STATES:
@@ -109,6 +109,11 @@ def _of_vm(vm: VmRecord) -> Amounts:
     for image_id in {disk.image.image_id for disk in spec.disks if disk.image is not None}:
         _add(amounts, f"image.{image_id}.rvms", 1.0)
     return amounts
+
+
+def disks_bytes(spec: Vm) -> int:
+    """Return how much room the VM's disks take; a CD-ROM takes none."""
+    return sum(disk.size_bytes for disk in spec.disks if disk.kind is not DiskKind.CDROM)
 
 
 def _of_image(image: Image) -> Amounts:

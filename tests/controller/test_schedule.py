@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from tests.controller.builders import ANN, a_site, a_vm, ask, change, finish, now, operation_of, refusal
 
-from innkeeper_controller import schedule
+from innkeeper_controller import agenda, schedule
 from innkeeper_controller.records import OperationKind, ScheduledAction
+from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_plugins.vocabulary import VmState
 
 
@@ -146,3 +147,11 @@ def test_a_vm_that_nothing_better_is_found_for_stays():
 
     assert [event.what for event in turn.events] == ["vm.not_rescheduled"]
     assert (now(reactor, vm).operation_id, now(reactor, vm).resched) == (None, False)
+
+
+@pytest.mark.parametrize("word", agenda.ACTIONS)
+def test_a_stored_action_takes_the_right_that_the_request_of_its_name_takes(word):
+    right, _ = agenda.ACTIONS[word]
+    request = REQUESTS[f"vm.{word.removesuffix('-hard').replace('-', '_')}"]
+
+    assert (right, "vm") == (request.needs.right, request.needs.noun)

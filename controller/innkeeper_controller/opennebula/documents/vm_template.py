@@ -1,8 +1,10 @@
 """A VM's TEMPLATE, which is what we understand of what its user wrote, and its USER_TEMPLATE, which is the rest."""
 
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.fitting import clusters_of
 from innkeeper_controller.opennebula.documents import vm_devices as devices
 from innkeeper_controller.opennebula.documents.markup import attributes, element, number, optional
+from innkeeper_controller.planner import images_of
 from innkeeper_controller.records import VmRecord
 from innkeeper_plugins.vocabulary import Vm
 
@@ -43,12 +45,8 @@ def user_template(record: VmRecord) -> str:
 
 
 def _automatic(cluster: Cluster, spec: Vm) -> str:
-    """Return the clusters that all networks and datastores of the VM are in, as requirements."""
-    places = [
-        *(cluster.networks[each.network_id].clusters for each in spec.nics if each.network_id in cluster.networks),
-        *(cluster.datastores[each.datastore].clusters for each in spec.disks if each.datastore in cluster.datastores),
-    ]
-    common = sorted(set(places[0]).intersection(*places[1:])) if places else []
+    """Return the clusters that the VM may go to, as requirements."""
+    common = clusters_of(cluster, spec, images_of(spec))
     if not common:
         return ""
     of_datastores = " | ".join(f'"CLUSTERS/ID" @> {each}' for each in common)
