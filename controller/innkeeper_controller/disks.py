@@ -42,7 +42,7 @@ class Search:
         try:
             image = find.image(self.cluster, wanted)
         except RefusalError as error:
-            self._note(str(error), what, line, column)
+            self._note(find.told(self.turn, error), what, line, column)
             return None
         access.authorize(self.turn, Right.USE, image)
         if image.state is ImageState.READY:
@@ -132,7 +132,7 @@ class Search:
         try:
             datastore = find.datastore(self.cluster, name)
         except RefusalError as error:
-            self._note(str(error), "DISK/DATASTORE", template.line, template.column)
+            self._note(find.told(self.turn, error), "DISK/DATASTORE", template.line, template.column)
             return None
         if template.datastore:
             access.authorize(self.turn, Right.USE, datastore)

@@ -12,6 +12,7 @@ from innkeeper_controller import actions, agenda, agents, image_contents, schedu
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.furniture import furnish
 from innkeeper_controller.records import Moment, User, VmRecord
+from innkeeper_controller.requests import find
 from innkeeper_controller.requests.admission import admit
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.requests.table import Who
@@ -82,9 +83,9 @@ class Reactor:
             admit(turn, request, params)
             answer = request.handler(turn, params)
             self._follow_up(turn)
-        except RefusalError:
+        except RefusalError as refusal:
             turn.take_back()
-            raise
+            raise find.hinted(turn, refusal) from None
         return turn, answer
 
     def look(
@@ -105,8 +106,11 @@ class Reactor:
         allow(request.who, user)
         turn = self._turn(now_s, user.name if user else "")
         turn.user = user
-        admit(turn, request, params)
-        return make(turn)
+        try:
+            admit(turn, request, params)
+            return make(turn)
+        except RefusalError as refusal:
+            raise find.hinted(turn, refusal) from None
 
     def joined(self, public_key: str, message: Join, now_s: Moment) -> tuple[Turn, Joined | Refused]:
         """Enrol a host, or refuse it."""

@@ -140,7 +140,8 @@ def _network(search: Search, nic: NicTemplate) -> Network | None:
     try:
         network = find.network(search.cluster, nic.network)
     except RefusalError as error:
-        search.mistakes.append(Mistake(message=str(error), field="NIC/NETWORK", line=nic.line, column=nic.column))
+        text = find.told(search.turn, error)
+        search.mistakes.append(Mistake(message=text, field="NIC/NETWORK", line=nic.line, column=nic.column))
         return None
     access.authorize(search.turn, Right.USE, network)
     return network

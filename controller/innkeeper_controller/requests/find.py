@@ -1,8 +1,11 @@
 """Finding what a request names, by id or by name; who may have it, ``access`` says."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any, Final
 
+from innkeeper_controller import access
+from innkeeper_controller.access import Right
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.records import (
     AclRule,
@@ -22,6 +25,10 @@ from innkeeper_plugins.vocabulary import HostId, ImageId, OperationId, VmId
 
 #: Longest name of a thing; templates have the same limit.
 MAX_NAME_CHARACTERS = 128
+#: Names of a kind that a wrong one is compared with; among more it would take too long.
+MAX_COMPARED: Final = 2_000
+#: Likely names that are looked at; the first that who asks may know is suggested.
+_CLOSE: Final = 3
 #: More digits than any number of ours has.
 _MAX_DIGITS = 18
 
@@ -50,12 +57,48 @@ def check_name(noun: str, name: str, *, characters: str = "") -> None:
         )
 
 
-def missing(noun: str, wanted: str, known: Iterable[str]) -> RefusalError:
-    """Return the refusal for something that is not there, with what was probably meant."""
-    wanted = wanted if len(wanted) <= MAX_NAME_CHARACTERS else wanted[:MAX_NAME_CHARACTERS] + "..."
-    close = difflib.get_close_matches(wanted, known, n=1)
-    hint = f" Did you mean {close[0]}?" if close else f" `inn {noun} list` shows what there is."
-    return RefusalError("not_found", f"There is no {noun} {wanted}.{hint}")
+class MissingError(RefusalError):
+    """Something is not there. What was probably meant is told only by ``told``, to whoever may know of that."""
+
+    def __init__(self, noun: str, wanted: str, known: Mapping[str, Any], records: Mapping[Any, Any] | None) -> None:
+        """Say what is missing.
+
+        Args:
+            noun: What it is.
+            wanted: Its name or number.
+            known: ``{name: record}``, or ``{name: number}`` where there are records by number.
+            records: ``{number: record}``.
+        """
+        self._wanted = wanted if len(wanted) <= MAX_NAME_CHARACTERS else wanted[:MAX_NAME_CHARACTERS] + "..."
+        self._known, self._records = known, records
+        self._text = f"There is no {noun} {self._wanted}."
+        super().__init__("not_found", f"{self._text} `inn {noun} list` shows what there is.")
+
+    def told(self, turn: Turn) -> str:
+        """Return the sentence with what was probably meant, if who asks may use that."""
+        known = self._known if len(self._known) <= MAX_COMPARED else {}
+        for name in difflib.get_close_matches(self._wanted, known, n=_CLOSE):
+            record = self._known[name] if self._records is None else self._records[self._known[name]]
+            if turn.user is None or access.may(
+                turn.cluster, turn.user, Right.USE, access.thing_of(turn.cluster, record)
+            ):
+                return f"{self._text} Did you mean {name}?"
+        return str(self)
+
+
+def missing(noun: str, wanted: str, known: Mapping[str, Any], records: Mapping[Any, Any] | None = None) -> MissingError:
+    """Return the refusal for something that is not there; see ``MissingError``."""
+    return MissingError(noun, wanted, known, records)
+
+
+def hinted(turn: Turn, refusal: RefusalError) -> RefusalError:
+    """Return the refusal as whoever asks in this turn may read it."""
+    return RefusalError(refusal.code, refusal.told(turn)) if isinstance(refusal, MissingError) else refusal
+
+
+def told(turn: Turn, refusal: RefusalError) -> str:
+    """Return a refusal's sentence for whoever asks in this turn."""
+    return refusal.told(turn) if isinstance(refusal, MissingError) else str(refusal)
 
 
 def _number(wanted: str) -> int:
@@ -67,7 +110,7 @@ def host(cluster: Cluster, wanted: str) -> Host:
     """Return the host of that id or name."""
     host_id = HostId(_number(wanted)) if wanted.isdecimal() else cluster.host_ids.get(wanted)
     if host_id is None or host_id not in cluster.hosts:
-        raise missing("host", wanted, cluster.host_ids)
+        raise missing("host", wanted, cluster.host_ids, cluster.hosts)
     return cluster.hosts[host_id]
 
 
@@ -75,7 +118,7 @@ def image(cluster: Cluster, wanted: str) -> Image:
     """Return the image of that id or name."""
     image_id = ImageId(_number(wanted)) if wanted.isdecimal() else cluster.image_ids.get(wanted)
     if image_id is None or image_id not in cluster.images:
-        raise missing("image", wanted, cluster.image_ids)
+        raise missing("image", wanted, cluster.image_ids, cluster.images)
     return cluster.images[image_id]
 
 
@@ -83,7 +126,7 @@ def network(cluster: Cluster, wanted: str) -> Network:
     """Return the network of that id or name."""
     network_id = _number(wanted) if wanted.isdecimal() else cluster.network_ids.get(wanted)
     if network_id is None or network_id not in cluster.networks:
-        raise missing("network", wanted, cluster.network_ids)
+        raise missing("network", wanted, cluster.network_ids, cluster.networks)
     return cluster.networks[network_id]
 
 
@@ -99,7 +142,7 @@ def template(cluster: Cluster, wanted: str) -> StoredTemplate:
     """Return the stored template of that id or name."""
     template_id = _number(wanted) if wanted.isdecimal() else cluster.template_ids.get(wanted)
     if template_id is None or template_id not in cluster.templates:
-        raise missing("template", wanted, cluster.template_ids)
+        raise missing("template", wanted, cluster.template_ids, cluster.templates)
     return cluster.templates[template_id]
 
 
@@ -123,7 +166,7 @@ def cluster_record(cluster: Cluster, wanted: str) -> ClusterRecord:
     """Return the cluster of that id or name."""
     cluster_id = _number(wanted) if wanted.isdecimal() else cluster.cluster_ids.get(wanted)
     if cluster_id is None or cluster_id not in cluster.clusters:
-        raise missing("cluster", wanted, cluster.cluster_ids)
+        raise missing("cluster", wanted, cluster.cluster_ids, cluster.clusters)
     return cluster.clusters[cluster_id]
 
 
