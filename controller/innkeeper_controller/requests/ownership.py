@@ -1,7 +1,7 @@
 """Requests that are alike for everything that has a name, an owner or notes, made from one table of nouns."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,12 +10,13 @@ import msgspec
 from innkeeper_controller import access, quotas
 from innkeeper_controller.access import Right
 from innkeeper_controller.expressions import ExpressionError, compile_rank, compile_requirement
-from innkeeper_controller.records import Datastore, Host, Lock, Network, VmRecord
+from innkeeper_controller.records import Datastore, Host, Image, Lock, Network, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.admission import NAMED
 from innkeeper_controller.requests.table import Need, Request, Who
-from innkeeper_controller.requests.templates import keep_restricted
+from innkeeper_controller.requests.templates import keep_restricted, network_from
 from innkeeper_controller.requests.users import noted
+from innkeeper_controller.templates import restricted
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.usage import amounts_of
 from innkeeper_plugins.vocabulary import Value, ValueMeta
@@ -57,7 +58,15 @@ NOUNS: Final[Mapping[str, Noun]] = {
     "cluster": Noun(path="/v1/clusters/{cluster}", number="cluster_id", owned=False, names="cluster_ids"),
 }
 #: ``{attribute that means something here: field of the network}``; how it reaches the wire is for administrators.
-_NETWORK_FIELDS: Final = {"GATEWAY": "gateway", "NETWORK_MASK": "netmask", "DNS": "dns"}
+_NETWORK_FIELDS: Final = {
+    "GATEWAY": "gateway",
+    "NETWORK_MASK": "netmask",
+    "DNS": "dns",
+    "BRIDGE": "bridge",
+    "PHYDEV": "physical_device",
+    "VN_MAD": "vn_mad",
+    "VLAN_ID": "vlan_id",
+}
 _NETWORK_WIRES: Final = frozenset({"BRIDGE", "VLAN_ID", "PHYDEV", "VN_MAD"})
 
 #: ``(attribute, field of the VM, what reads it)``; the new name comes last and counts.
@@ -192,8 +201,8 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
     record: Any = NAMED[noun](turn, params)
     field = NOUNS[noun].notes
     given = noted(getattr(record, field), params.template, append=params.append)
-    if isinstance(record, VmRecord):
-        given = keep_restricted(turn, record.attributes, given)
+    if isinstance(record, VmRecord | Image | Network):
+        given = keep_restricted(turn, record.attributes, given, *_restricted_of(turn, record))
     values: dict[str, object] = {field: given}
     if isinstance(record, Network):
         values |= _network_values(turn, record, given)
@@ -202,6 +211,15 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
     if isinstance(record, Host) and any("\n" in value for value in given.values()):
         raise RefusalError("bad_request", "A label of a host has one value.")
     return _changed(turn, noun, record, "updated", {"names": sorted(given)}, **values)
+
+
+def _restricted_of(turn: Turn, record: VmRecord | Image | Network) -> tuple[Sequence[str], Sequence[str]]:
+    """Return what only administrators may say of a thing, and what the usual of it is."""
+    if isinstance(record, Image):
+        return turn.settings.restricted_image, restricted.IMAGE
+    if isinstance(record, Network):
+        return turn.settings.restricted_network, restricted.NETWORK
+    return turn.settings.restricted_vm, restricted.VM
 
 
 def _vm_values(given: dict[str, str], *, append: bool) -> dict[str, object]:
@@ -224,20 +242,10 @@ def _network_values(turn: Turn, network: Network, given: dict[str, str]) -> dict
     wires = sorted(_NETWORK_WIRES & given.keys() - network.attributes.keys())
     if wires and not is_admin:
         raise RefusalError("forbidden", f"Only an administrator may say {', '.join(wires)} of a network.")
-    if "VLAN_ID" in given and not (given["VLAN_ID"].isdecimal() and 0 < int(given["VLAN_ID"][:5]) < 4095):  # noqa: PLR2004 - IEEE 802.1Q
-        raise RefusalError("bad_request", f"VLAN_ID {given['VLAN_ID'][:20]!r} is none of 1 to 4094.")
-    fields: dict[str, object] = {}
-    for name, field in {
-        **_NETWORK_FIELDS,
-        "BRIDGE": "bridge",
-        "PHYDEV": "physical_device",
-        "VN_MAD": "vn_mad",
-    }.items():
-        if name in given:
-            fields[field] = given.pop(name)
-    if "VLAN_ID" in given:
-        fields["vlan_id"] = int(given.pop("VLAN_ID"))
-    return fields
+    acting = {name: given.pop(name) for name in _NETWORK_FIELDS if name in given}
+    read = network_from("", acting, ())
+    empty = {_NETWORK_FIELDS[name]: "" for name, text in acting.items() if not text and name != "VLAN_ID"}
+    return empty | {field: read[field] for field in _NETWORK_FIELDS.values() if field in read}
 
 
 Handler = Callable[[Turn, str, Any], OwnedView]

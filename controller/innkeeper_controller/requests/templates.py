@@ -54,19 +54,31 @@ def refuse_restricted(mistakes: Sequence[Mistake]) -> None:
         raise RefusalError("forbidden", sentence(mistakes[0]), mistakes=tuple(mistakes))
 
 
-def keep_restricted(turn: Turn, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Return new notes of a VM in which what only administrators may say is as it was before.
+def keep_restricted(
+    turn: Turn, before: Mapping[str, str], given: Mapping[str, str], table: Sequence[str], usual: Sequence[str]
+) -> dict[str, str]:
+    """Return new notes of a thing in which what only administrators may say is as it was before.
+
+    Args:
+        turn: Of who gives them.
+        before: The notes that there were.
+        given: The new ones.
+        table: What only administrators may say.
+        usual: What ``restricted.USUAL`` stands for in it.
 
     Raises:
         RefusalError: ``forbidden``: somebody else says something else.
     """
     if turn.user is None or turn.user.is_admin:
         return dict(given)
-    table = turn.settings.restricted_vm
+
+    def is_restricted(name: str, text: str) -> bool:
+        return bool(restricted(attributes_of({name: text}), table, usual=usual))
+
     changed = {name: text for name, text in given.items() if before.get(name) != text}
-    refuse_restricted(restricted(attributes_of(changed), table))
+    refuse_restricted(restricted(attributes_of(changed), table, usual=usual))
     missing = {name: text for name, text in before.items() if name not in given}
-    return {**given, **{name: text for name, text in missing.items() if restricted(attributes_of({name: text}), table)}}
+    return {**given, **{name: text for name, text in missing.items() if is_restricted(name, text)}}
 
 
 def network_from(text: str, given: Mapping[str, str], ranges: Sequence[AddressRange]) -> dict[str, object]:

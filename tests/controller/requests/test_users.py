@@ -263,6 +263,51 @@ def test_only_an_administrator_says_how_a_network_reaches_the_wire():
     assert reactor.cluster.networks[0].bridge == "br0"
 
 
+@pytest.mark.parametrize(
+    ("noun", "given", "refused"),
+    [
+        ("network", 'DNS = "1.1.1.1 \' ; x"', "bad_template"),
+        ("network", "GATEWAY = foo", "bad_template"),
+        ("network", 'NETWORK_MASK = "<x>"', "bad_template"),
+        ("network", "FILTER_IP_SPOOFING = NO", "forbidden"),
+        ("network", 'DNS = ""', ""),
+        ("image", 'SOURCE = "/etc/shadow"', "forbidden"),
+        ("image", "NOTE = x", ""),
+    ],
+)
+def test_an_owner_notes_only_what_a_template_might_have_said(noun, given, refused):
+    reactor = a_site()
+    name = {"network": "lan", "image": "tiny"}[noun]
+
+    assert code(lambda: ask_with(reactor, f"{noun}.update", {noun: name, "template": given}, user=ANN)) == refused
+
+
+@pytest.mark.parametrize("vlan", ["0", "4095", "00001999999", "x"])
+def test_a_number_that_no_vlan_has_is_refused(vlan):
+    refused = code(lambda: ask(a_site(), "network.update", network="lan", template=f"VLAN_ID = {vlan}", append=True))
+
+    assert refused == "bad_template"
+
+
+@pytest.mark.parametrize("user", [ANN, BOB])
+def test_a_name_is_suggested_to_those_only_who_may_use_what_has_it(user):
+    reactor = a_site()
+    ask(reactor, "template.add", user=BOB, template="NAME = bobs-plan\nCPU = 1")
+    told = str(refusal(lambda: ask(reactor, "template.show", user=user, template="bobs-pla")))
+
+    assert ("Did you mean bobs-plan?" in told) == (user is BOB)
+    assert told.startswith("There is no template bobs-pla.")
+
+
+def test_what_is_missing_in_a_template_suggests_nothing_of_others():
+    reactor = a_site()
+    change(reactor, reactor.cluster.images[0], mode=0o600, owner="bob", group="oneadmin")
+    text = f"{BARE}DISK = [ IMAGE = tinny ]\n"
+    told = {user.name: str(refusal(lambda: submit(reactor, text, user=user))) for user in (ANN, BOB)}  # noqa: B023
+
+    assert ("Did you mean tiny?" in told["ann"], "Did you mean tiny?" in told["bob"]) == (False, True)
+
+
 def test_a_group_is_as_useful_as_the_first_one():
     reactor = a_site()
     group = admin_asks(reactor, "group.add", group="lab")
