@@ -15,6 +15,10 @@ from innkeeper_controller.opennebula.faults import MALFORMED, FaultError
 #: Elements, and how deep they lie: a real call has a dozen, and a template comes as one text.
 MAX_ELEMENTS: Final = 5_000
 MAX_DEPTH: Final = 32
+#: Of one element: a call has none, but for a name space.
+_MAX_ATTRIBUTES: Final = 8
+#: What the parser gets at once, and how much of that may be a tag or comment that has not ended.
+_PIECE_BYTES: Final = 64 * 1024
 #: Every element has two of them at most; text has none, it is escaped.
 _MAX_ANGLES: Final = 2 * MAX_ELEMENTS + 16
 _ALLOWED: Final = frozenset(
@@ -63,6 +67,8 @@ class _Target(Unmarshaller):
         self._elements += 1
         if self._depth > MAX_DEPTH or self._elements > MAX_ELEMENTS:
             raise FaultError(MALFORMED, f"A call may have {MAX_ELEMENTS} elements, {MAX_DEPTH} deep.")
+        if len(attrs) > _MAX_ATTRIBUTES:
+            raise FaultError(MALFORMED, f"An element of a call may have {_MAX_ATTRIBUTES} attributes.")
         if tag not in _ALLOWED:
             raise FaultError(MALFORMED, f"A call has no element <{tag[:40]}>.")
         super().start(tag, attrs)
@@ -89,7 +95,7 @@ def read_call(body: bytes | bytearray) -> tuple[str, tuple[Any, ...]]:
     parser.EndElementHandler = target.end
     parser.CharacterDataHandler = target.data
     try:
-        parser.Parse(body, True)  # noqa: FBT003 - expat takes no name here
+        _parse(parser, body)
         arguments = target.close()
     except FaultError:
         raise
@@ -99,6 +105,17 @@ def read_call(body: bytes | bytearray) -> tuple[str, tuple[Any, ...]]:
     if not name or not isinstance(arguments, tuple):
         raise FaultError(MALFORMED, "The body has no methodName.")
     return name, arguments
+
+
+def _parse(parser: expat.XMLParserType, body: bytes | bytearray) -> None:
+    """Parse piece by piece: a tag of megabytes would be built as a whole before anybody could refuse it."""
+    whole = memoryview(body)
+    for begin in range(0, len(whole), _PIECE_BYTES):
+        end = begin + _PIECE_BYTES
+        parser.Parse(whole[begin:end])
+        if end - parser.CurrentByteIndex > 2 * _PIECE_BYTES:
+            raise FaultError(MALFORMED, f"A tag or comment of a call may have {_PIECE_BYTES} bytes.")
+    parser.Parse(b"", True)  # noqa: FBT003 - expat takes no name here
 
 
 def _refuse_doctype(*_: object) -> None:

@@ -37,6 +37,8 @@ HOSTILE = {
     "no name": b"<methodCall><params></params></methodCall>",
     "an answer": xmlrpc.client.dumps((1,), methodresponse=True).encode(),
     "a fault": xmlrpc.client.dumps(xmlrpc.client.Fault(1, "x")).encode(),
+    "many attributes": b"<methodCall " + b" ".join(b"a%d='1'" % number for number in range(9)) + b"/>",
+    "a tag without end": b"<methodCall " + b" ".join(b"a%d='1'" % number for number in range(50_000)) + b"/>",
     "a document type": b"<!DOCTYPE a><methodCall/>",
     "a document type in UTF-16": "<!DOCTYPE a><methodCall/>".encode("utf-16"),
     "entities": b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><methodCall>&b;</methodCall>',
@@ -98,6 +100,13 @@ def test_a_fault_has_its_number() -> None:
         xmlrpc.client.loads(wire.fault(-506, "Method not defined."))
 
     assert (caught.value.faultCode, caught.value.faultString) == (-506, "Method not defined.")
+
+
+def test_a_long_text_is_read_in_pieces() -> None:
+    text = "ä<&" * 200_000
+
+    assert wire.read_call(xmlrpc.client.dumps((text,), "one.x").encode()) == ("one.x", (text,))
+    assert wire.read_call(bytearray(body_of(f"<![CDATA[{'x' * 300_000}]]>"))) == ("one.x", ("x" * 300_000,))
 
 
 def test_a_body_that_inflates_beyond_the_limit_is_refused() -> None:
