@@ -12,6 +12,7 @@ from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents import cluster as cluster_documents
 from innkeeper_controller.opennebula.documents import datastore, group, image, network, template, user
 from innkeeper_controller.opennebula.documents.quotas import default_group_quotas, default_user_quotas
+from innkeeper_controller.records import User
 from innkeeper_controller.turn import RefusalError, Turn
 
 #: Whose things: the primary group's, one's own, all that one may use, one's own and one's groups'.
@@ -63,16 +64,22 @@ def chosen(turn: Turn, records: Iterable[Any], flag: int) -> Iterable[Any]:
     caller = turn.user
     if caller is None or flag == ALL:
         return access.visible(turn, records)
+    wanted = filter(meant_by(turn.cluster, caller, flag), records)
+    return wanted if flag == MINE else access.visible(turn, wanted)
+
+
+def meant_by(cluster: Cluster, caller: User, flag: int) -> Callable[[Any], bool]:
+    """Return what tells of anything with an owner and a group whether the flag means it, rights aside."""
+    if flag == ALL:
+        return lambda _: True
     if flag == MINE:
-        return (each for each in records if each.owner == caller.name)
+        return lambda each: bool(each.owner == caller.name)
     if flag == MINE_AND_GROUPS:
-        wanted = (each for each in records if each.owner == caller.name or each.group in caller.groups)
-    elif flag == GROUP:
-        wanted = (each for each in records if each.group == caller.groups[0])
-    else:
-        owner = turn.cluster.user_names.get(flag)
-        wanted = (each for each in records if each.owner == owner)
-    return access.visible(turn, wanted)
+        return lambda each: each.owner == caller.name or each.group in caller.groups
+    if flag == GROUP:
+        return lambda each: bool(each.group == caller.groups[0])
+    owner = cluster.user_names.get(flag)
+    return lambda each: bool(each.owner == owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

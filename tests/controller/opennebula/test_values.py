@@ -1,5 +1,6 @@
 """What is in the documents, as pyone reads it."""
 
+import msgspec
 import pytest
 from pyone import bindings
 from tests.controller.opennebula.records_of_tests import NOW_S, TEXTS, a_cluster
@@ -25,6 +26,7 @@ from innkeeper_controller.records import (
     AclRule,
     AddressLease,
     AddressRange,
+    Datastore,
     Group,
     HistoryRecord,
     Host,
@@ -40,6 +42,8 @@ from innkeeper_plugins.vocabulary import (
     OperationId,
     VmId,
 )
+
+_replace = msgspec.structs.replace
 
 
 def read(document):
@@ -90,6 +94,13 @@ def test_a_vm_is_what_its_record_says():
         "DISK_OF": [{"A": "1"}, {"A": "2"}],
         "SCHED_REQUIREMENTS": "CLUSTER_ID = 0",
     }
+
+
+def test_a_vm_is_said_to_go_where_the_datastores_of_its_images_and_its_networks_are():
+    team = Datastore(datastore_id=100, name="team", kept_in="default", clusters=(100, 101))
+    around = site(team, _replace(TINY, datastore="team"), _replace(LAN, clusters=(0, 101)))
+
+    assert read(vm(around, WEB)).TEMPLATE["AUTOMATIC_REQUIREMENTS"] == "(CLUSTER_ID = 101)"
 
 
 def test_a_vms_template_has_its_capacity_disks_and_cards():

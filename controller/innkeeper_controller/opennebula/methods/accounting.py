@@ -6,7 +6,7 @@ from innkeeper_controller import past_stays
 from innkeeper_controller.opennebula.arguments import integer
 from innkeeper_controller.opennebula.documents import accounting
 from innkeeper_controller.opennebula.methods.table import Answer, Call, Method, typed
-from innkeeper_controller.opennebula.pools import ALL, GROUP, MINE, MINE_AND_GROUPS, check_flag
+from innkeeper_controller.opennebula.pools import ALL, MINE, check_flag, meant_by
 from innkeeper_controller.requests.accounting import Months, Span
 
 _FLAG: Final = integer("filter flag", ALL)
@@ -21,15 +21,6 @@ def _owner(call: Call) -> str:
     return call.cluster.user_names.get(flag, f"[{flag}]") if flag >= 0 else ""
 
 
-def _is_wanted(call: Call, record: Any) -> bool:  # noqa: ANN401 - stays and costs both have owner and group
-    flag = call["filter flag"]
-    if flag == GROUP:
-        return bool(record.group == call.user.groups[0])
-    if flag == MINE_AND_GROUPS:
-        return record.owner == call.user.name or record.group in call.user.groups
-    return True
-
-
 async def _ask(call: Call, request: str, params: dict[str, object]) -> Any:  # noqa: ANN401 - the table knows the type
     wanted = typed(request, params)
     assert isinstance(wanted, Span | Months), "the only ones that are asked here"
@@ -42,8 +33,8 @@ async def _ask(call: Call, request: str, params: dict[str, object]) -> Any:  # n
 async def _accounting(call: Call) -> Answer:
     params = {"owner": _owner(call), "from_s": float(call["start"]), "to_s": float(call["end"])}
     answer = await _ask(call, "vm.accounting", params)
-    records = [each for each in answer.records if _is_wanted(call, each)]
-    return accounting.accounting(call.cluster, records)
+    wanted = meant_by(call.cluster, call.user, call["filter flag"])
+    return accounting.accounting(call.cluster, filter(wanted, answer.records))
 
 
 async def _showback(call: Call) -> Answer:
@@ -55,7 +46,8 @@ async def _showback(call: Call) -> Answer:
         "to_year": call["end year"],
     }
     answer = await _ask(call, "vm.showback", params)
-    return accounting.showback(call.cluster, [each for each in answer.rows if _is_wanted(call, each)])
+    wanted = meant_by(call.cluster, call.user, call["filter flag"])
+    return accounting.showback(call.cluster, filter(wanted, answer.rows))
 
 
 METHODS: Final = (
