@@ -7,8 +7,10 @@ import pytest
 from innkeeper_controller.opennebula import page
 from innkeeper_controller.opennebula.legacy import METHODS_OF_1_4
 from innkeeper_controller.opennebula.methods import METHODS
+from innkeeper_controller.opennebula.methods.terms import number_in
 from innkeeper_controller.opennebula.methods.vms import ACTIONS, RECOVERIES
 from innkeeper_controller.requests.catalogue import REQUESTS
+from innkeeper_controller.turn import RefusalError
 
 ROOT = Path(__file__).parents[3]
 
@@ -45,3 +47,9 @@ def test_the_page_is_the_one_that_the_table_makes() -> None:
 
 def test_the_page_names_every_method_once() -> None:
     assert re.findall(r"^\| `(one\.[a-z_.]+)` \|", page.page(), re.MULTILINE) == list(METHODS)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "x"])
+def test_what_is_no_whole_number_is_refused(value: str) -> None:
+    with pytest.raises(RefusalError, match="number"):
+        number_in({"SIZE": value}, "SIZE")

@@ -1,16 +1,18 @@
 """How the arguments that many methods share become parameters: ids, owners, modes, locks, small templates."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
 from innkeeper_controller.opennebula.arguments import Argument, integer, text, truth
 from innkeeper_controller.opennebula.methods.table import Call, Method, change
+from innkeeper_controller.opennebula.numbers import LOCK_LEVELS
 from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.errors import TemplateError
 from innkeeper_controller.turn import RefusalError
 
 #: ``{level of one.*.lock: our word}``
-LOCK_LEVELS: Final = {1: "use", 2: "manage", 3: "admin", 4: "all"}
+_LOCK_WORDS: Final = {number: word for word, number in LOCK_LEVELS.items()}
 RIGHTS: Final = (
     *("owner use", "owner manage", "owner admin"),
     *("group use", "group manage", "group admin"),
@@ -66,6 +68,8 @@ def number_in(pairs: dict[str, str], name: str) -> int | None:
         RefusalError: ``bad_request``.
     """
     value = decimal_in(pairs, name)
+    if value is not None and not math.isfinite(value):
+        raise RefusalError("bad_request", f"{name} is {pairs[name][:40]!r}, which is no whole number.")
     return None if value is None else int(value)
 
 
@@ -158,7 +162,7 @@ def locking(one: str, noun: str, about: str) -> tuple[Method, Method]:
     params = subject(noun)
 
     def level(call: Call) -> dict[str, object]:
-        word = LOCK_LEVELS.get(call["level"])
+        word = _LOCK_WORDS.get(call["level"])
         if word is None:
             raise RefusalError("bad_request", f"Lock level {call['level']} is none of 1 use, 2 manage, 3 admin, 4 all.")
         return params(call) | {"level": word}
