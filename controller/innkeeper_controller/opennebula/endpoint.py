@@ -31,14 +31,25 @@ _BAD: Final = 400
 _BROKEN: Final = 500
 _NOT_ALLOWED: Final = 405
 _TOO_LARGE: Final = 413
+_UNAVAILABLE: Final = 503
 _ENCODINGS: Final = frozenset({b"gzip", b"x-gzip"})
 
 
 _XML: Final = (b"content-type", b"text/xml; charset=utf-8")
 
 
+#: What of a body counts for nothing while it comes, and what all that are on their way may have beyond that.
+#: Strangers can begin as many as there may be connections, and take their time.
+_FREE_BYTES: Final = 64 * 1024
+_MAX_READING_BYTES: Final = 256 * 1024 * 1024
+
+
 class TooLargeError(Exception):
     """The body is longer than it may be; what is left of it is not read."""
+
+
+class TooManyError(Exception):
+    """Too much of other bodies is on its way."""
 
 
 class Endpoint:
@@ -58,6 +69,7 @@ class Endpoint:
         """
         self._desk, self._sessions, self._traffic = desk, sessions, traffic
         self._clock, self._max_bytes = clock, max_bytes
+        self._reading_bytes = 0
 
     def close(self) -> None:
         """End the threads behind it."""
@@ -81,6 +93,10 @@ class Endpoint:
             # What is still on its way would only be thrown away.
             await _send(send, _TOO_LARGE, fault, more=((b"connection", b"close"),))
             return
+        except TooManyError:
+            fault = wire.fault(MALFORMED, "Too many long calls are on their way; ask again in a moment.")
+            await _send(send, _UNAVAILABLE, fault, more=((b"connection", b"close"),))
+            return
         except FaultError as error:
             await _send(send, _OK, wire.fault(error.code, str(error)))
             return
@@ -93,6 +109,7 @@ class Endpoint:
 
         Raises:
             TooLargeError: it is longer than it may be; no more than that was read.
+            TooManyError: too much is being read.
             FaultError: it is encoded in a way that is not known, or badly.
             DisconnectedError: the client has gone.
         """
@@ -102,12 +119,37 @@ class Endpoint:
                 raise TooLargeError
             if header == b"content-encoding":
                 encoding = value.strip().lower()
-        body = await _read(receive, self._max_bytes)
+        body = await self._read(receive)
         if encoding in _ENCODINGS:
             return wire.inflated(body, self._max_bytes)
         if encoding not in {b"", b"identity"}:
             raise FaultError(MALFORMED, "Of encodings, gzip alone is understood.")
         return body
+
+    async def _read(self, receive: Receive) -> bytes | bytearray:
+        """Return the whole body; nothing of it is there twice."""
+        whole = bytearray()
+        counted_bytes = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise DisconnectedError
+                body: bytes = message["body"]
+                if len(whole) + len(body) > self._max_bytes:
+                    raise TooLargeError
+                if not whole and not message.get("more_body"):
+                    return body
+                whole += body
+                if not message.get("more_body"):
+                    return whole
+                more_bytes = max(len(whole) - _FREE_BYTES, 0) - counted_bytes
+                if self._reading_bytes + more_bytes > _MAX_READING_BYTES:
+                    raise TooManyError
+                self._reading_bytes += more_bytes
+                counted_bytes += more_bytes
+        finally:
+            self._reading_bytes -= counted_bytes
 
     async def _answered(self, body: bytes | bytearray, *, old: bool) -> tuple[str, list[bytes], int]:
         """Return the method's name, the answer, and a status for those who count."""
@@ -144,25 +186,6 @@ class Endpoint:
                 return [wire.short_failure(message)]
             return [wire.failure(message, code_of(refusal, makes_new=method.makes_new), number)]
         return wire.short_success(value) if old else wire.success(value)
-
-
-async def _read(receive: Receive, max_bytes: int) -> bytes | bytearray:
-    """Return the whole body; nothing of it is there twice."""
-    whole = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise DisconnectedError
-        if not whole and not message.get("more_body"):
-            body: bytes = message["body"]
-            if len(body) > max_bytes:
-                raise TooLargeError
-            return body
-        whole += message["body"]
-        if len(whole) > max_bytes:
-            raise TooLargeError
-        if not message.get("more_body"):
-            return whole
 
 
 def _named_by(values: dict[str, Any]) -> int:
