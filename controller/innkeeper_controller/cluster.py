@@ -7,7 +7,7 @@ It decides nothing, reads no clock and touches no disk.
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -130,8 +130,6 @@ class Cluster:
     departed: dict[VmId, tuple[HistoryRecord, ...]] = field(default_factory=dict)
     #: What users and groups have of what may be limited.
     usages: Usages = field(default_factory=Usages)
-    #: Raised whenever somebody's rights may have changed: users, groups, ACL rules.
-    rights_version: int = 0
     #: ``{network: addresses that are not free}``
     lease_count: dict[int, int] = field(default_factory=dict)
     #: ``{network: heap of (ar_id, offset)}`` given back below the cursor, which comes to the others by itself;
@@ -225,6 +223,8 @@ class Cluster:
         return here + there
 
 
+_Record = TypeVar("_Record", bound=Record)
+
 #: Kinds whose keys are numbers that count up.
 _NUMBERED = frozenset({"acl", "cluster", "host", "image", "network", "operation", "template", "vm"})
 #: ``{kind: its number}`` for those whose keys are names.
@@ -240,6 +240,13 @@ def _index_name(names: str, key: str) -> Callable[[Cluster, Any, Any], None]:
             by_name[new.name] = getattr(new, key)
 
     return index
+
+
+def _either(old: _Record | None, new: _Record | None) -> _Record:
+    """Return the record that a change is of, as it is now or as it was last."""
+    record = new if new is not None else old
+    assert record is not None, "a change is of some record"
+    return record
 
 
 def _is_done(record: Record) -> bool:
@@ -268,7 +275,7 @@ def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
         cluster.host_of_key.pop(old.public_key, None)
     if new is not None and new.public_key:
         cluster.host_of_key[new.public_key] = new.host_id
-    cluster.touched.add((new or old).host_id)  # type: ignore[union-attr]  # one of them is there
+    cluster.touched.add(_either(old, new).host_id)
     cluster.freed = cluster.freed or (new is not None and _gives_hope(old, new))
     if old is not None and new is None:
         cluster.heard_at_s.pop(old.host_id, None)
@@ -325,29 +332,19 @@ def _index_cluster(cluster: Cluster, old: ClusterRecord | None, new: ClusterReco
 
 
 _index_user_number = _index_number("user_names", "user_id")
-_index_group_number = _index_number("group_names", "group_id")
 
 
 def _index_user(cluster: Cluster, old: User | None, new: User | None) -> None:
     _index_user_number(cluster, old, new)
-    cluster.rights_version += 1
     for token in old.tokens if old is not None else ():
         cluster.user_of_token.pop(token.token_sha256, None)
-    for token in new.tokens if new is not None else ():
-        cluster.user_of_token[token.token_sha256] = new.name  # type: ignore[union-attr]  # it has tokens
-
-
-def _index_group(cluster: Cluster, old: Group | None, new: Group | None) -> None:
-    _index_group_number(cluster, old, new)
-    cluster.rights_version += 1
-
-
-def _index_acl(cluster: Cluster, _old: AclRule | None, _new: AclRule | None) -> None:
-    cluster.rights_version += 1
+    if new is not None:
+        for token in new.tokens:
+            cluster.user_of_token[token.token_sha256] = new.name
 
 
 def _index_history(cluster: Cluster, old: HistoryRecord | None, new: HistoryRecord | None) -> None:
-    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    vm_id = _either(old, new).vm_id
     if vm_id not in cluster.vms:
         return
     others = [each for each in cluster.history_of.get(vm_id, ()) if old is None or each.seq != old.seq]
@@ -380,24 +377,23 @@ def _index_operation(cluster: Cluster, old: Operation | None, new: Operation | N
     if new is not None and new.status in UNFINISHED:
         cluster.running[new.operation_id] = None
         return
-    operation_id = (new or old).operation_id  # type: ignore[union-attr]  # one of them is there
+    operation_id = _either(old, new).operation_id
     cluster.running.pop(operation_id, None)
     cluster.progress.pop(operation_id, None)
 
 
-def images_of(vm: VmRecord) -> set[ImageId]:
+def image_ids_of(vm: VmRecord) -> set[ImageId]:
     """Return the images that the VM has, as disks or to boot from; none once it is DONE."""
     if _is_done(vm):
         return set()
-    refs = [disk.image for disk in vm.spec.disks] + [vm.spec.boot.kernel, vm.spec.boot.initrd]
-    return {ref.image_id for ref in refs if ref is not None}
+    return {ref.image_id for ref in vm.spec.images}
 
 
 def _count_images(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
     if old is not None and new is not None and old.spec is new.spec and _is_done(old) == _is_done(new):
         return
-    had, has = images_of(old) if old is not None else set(), images_of(new) if new is not None else set()
-    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    had, has = image_ids_of(old) if old is not None else set(), image_ids_of(new) if new is not None else set()
+    vm_id = _either(old, new).vm_id
     for image_id in had - has:
         users = cluster.vms_of_image[image_id]
         users.discard(vm_id)
@@ -416,7 +412,7 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
             _count_vm(cluster, new, 1)
     if old is not None:
         _forget_operation(cluster, old, new)
-    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    vm_id = _either(old, new).vm_id
     if new is not None and new.state is VmState.PENDING:
         if vm_id not in cluster.pending:
             cluster.pending[vm_id] = cluster.unconsidered[vm_id] = None
@@ -431,7 +427,7 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
 
 def _follow_departure(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
     """Let go of what is only known of live VMs; the stays come back where the turn that ended the VM is taken back."""
-    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    vm_id = _either(old, new).vm_id
     if new is None or _is_done(new):
         cluster.observed.pop(vm_id, None)
         cluster.samples.forget_guest(vm_id)
@@ -445,7 +441,7 @@ def _follow_departure(cluster: Cluster, old: VmRecord | None, new: VmRecord | No
 
 
 def _index_waits(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> None:
-    vm_id = (new or old).vm_id  # type: ignore[union-attr]  # one of them is there
+    vm_id = _either(old, new).vm_id
     if new is not None and new.state is VmState.HOLD:
         cluster.held.add(vm_id)
     else:
@@ -511,8 +507,7 @@ def _forget_ended(cluster: Cluster, operation_id: OperationId) -> None:
 
 _INDEXES: dict[str, Callable[[Cluster, Any, Any], None]] = {
     "user": _index_user,
-    "group": _index_group,
-    "acl": _index_acl,
+    "group": _index_number("group_names", "group_id"),
     "datastore": _index_datastore,
     "template": _index_name("template_ids", "template_id"),
     "cluster": _index_cluster,

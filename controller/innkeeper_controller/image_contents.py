@@ -73,12 +73,7 @@ def is_needed(cluster: Cluster, digest: Digest, *, but: ImageId | None = None) -
     if any(image.sha256 == digest and image.image_id != but for image in cluster.images.values()):
         return True
     users = {vm_id for vm_ids in cluster.vms_of_image.values() for vm_id in vm_ids}
-    return any(_has(cluster.vms[vm_id], digest) for vm_id in users)
-
-
-def _has(vm: VmRecord, digest: Digest) -> bool:
-    refs = [disk.image for disk in vm.spec.disks] + [vm.spec.boot.kernel, vm.spec.boot.initrd]
-    return any(ref is not None and ref.sha256 == digest for ref in refs)
+    return any(ref.sha256 == digest for vm_id in users for ref in cluster.vms[vm_id].spec.images)
 
 
 def holders_to_tell(turn: Turn, image: Image) -> list[Host]:

@@ -6,7 +6,7 @@ It mends nothing and never destroys; each finding names what disagrees with what
 from collections.abc import Callable, Iterator
 
 from innkeeper_controller import addresses
-from innkeeper_controller.cluster import UNFINISHED, Cluster, images_of
+from innkeeper_controller.cluster import UNFINISHED, Cluster, image_ids_of
 from innkeeper_controller.lifecycle import AT_REST
 from innkeeper_controller.records import AddressRange, Image, VmRecord
 from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
@@ -169,7 +169,7 @@ def _waiting(cluster: Cluster) -> Iterator[tuple[str, str]]:
 def _image_users(cluster: Cluster) -> Iterator[tuple[str, str]]:
     users: dict[ImageId, set[VmId]] = {}
     for vm in cluster.vms.values():
-        for image_id in images_of(vm):
+        for image_id in image_ids_of(vm):
             users.setdefault(image_id, set()).add(vm.vm_id)
     for image_id in {*users, *cluster.vms_of_image}:
         counted, told = users.get(image_id, set()), cluster.vms_of_image.get(image_id, set())

@@ -52,7 +52,7 @@ def equip(
     vms_dirs = [datastore.vms_dir for datastore in datastores.values()]
 
     def in_use() -> frozenset[str]:
-        return bases.digests(vms_dirs) | {digest for vm in tuple(vms().values()) for digest in images_of(vm)}
+        return bases.digests(vms_dirs) | {ref.sha256 for vm in tuple(vms().values()) for ref in vm.images}
 
     caches = Caches(
         {
@@ -71,12 +71,6 @@ def equip(
     images = ImageSteps(caches, fetcher_of(config, keys), config.imports.dirs, terms_of(config))
     own = OwnSteps(drivers, images, seals)
     return Equipment(drivers=drivers, datastores=datastores, caches=caches, seals=seals, own=own)
-
-
-def images_of(vm: Vm) -> frozenset[str]:
-    """Return the digests of the images that the VM is made from and boots from."""
-    refs = [disk.image for disk in vm.disks] + [vm.boot.kernel, vm.boot.initrd]
-    return frozenset(ref.sha256 for ref in refs if ref is not None)
 
 
 def fetcher_of(config: Config, keys: KeyPair) -> Fetcher:

@@ -249,6 +249,12 @@ class Vm(Value):
         """What the VM takes of a host."""
         return Capacity(cpu_cores=self.cpu_cores, memory_mib=self.memory_mib)
 
+    @property
+    def images(self) -> tuple[ImageRef, ...]:
+        """The images that its disks are made of, and those that it boots from."""
+        refs = (*(disk.image for disk in self.disks), self.boot.kernel, self.boot.initrd)
+        return tuple([ref for ref in refs if ref is not None])
+
     def disk(self, disk_id: int) -> Disk:
         """Return the disk with that id.
 

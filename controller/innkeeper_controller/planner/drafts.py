@@ -91,8 +91,7 @@ def has_ability(host: Host, kind: DriverKind, name: str, ability: str) -> bool:
 
 def images_of(vm: Vm) -> tuple[ImageRef, ...]:
     """Return the images that the VM needs on its host, each once."""
-    refs = [disk.image for disk in vm.disks] + [vm.boot.kernel, vm.boot.initrd]
-    return tuple({ref.sha256: ref for ref in refs if ref is not None}.values())
+    return tuple({ref.sha256: ref for ref in vm.images}.values())
 
 
 def context(vm: Vm, phase: VmState) -> list[Step]:
