@@ -218,8 +218,9 @@ def authorize_creation(turn: Turn, kind: str) -> None:
 
 def _sentence(user: User, right: Right, thing: Thing) -> str:
     number = f" [{thing.number}]" if thing.number >= 0 else ""
-    owner = f"; ask {thing.owner} or an administrator" if thing.owner else "; ask an administrator"
-    return f"User [{user.user_id}] {user.name}: Not authorized to perform {right.upper()} {thing.kind}{number}{owner}."
+    others = f"{thing.owner} or " if thing.owner and thing.owner != user.name else ""
+    refused = f"Not authorized to perform {right.upper()} {thing.kind}{number}"
+    return f"User [{user.user_id}] {user.name}: {refused}; ask {others}an administrator."
 
 
 def visible(turn: Turn, records: Iterable[Any], right: Right = Right.USE) -> Iterator[Any]:

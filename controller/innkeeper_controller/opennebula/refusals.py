@@ -40,6 +40,9 @@ _NEW: Final = {
     **dict.fromkeys(("bad_template", "name_taken", "no_address", "over_quota", "too_many", "too_large"), ALLOCATE),
 }
 
+#: ``{OpenNebula's word for a thing: ours}`` where they differ.
+_OUR_NOUNS: Final = {"virtual machine": "VM", "virtual network": "network"}
+
 #: As OpenNebula says it, whatever was wrong: who asks learns nothing of users or passwords.
 NOT_AUTHENTICATED: Final = "User couldn't be authenticated, aborting call."
 
@@ -53,6 +56,13 @@ def sentence_of(refusal: RefusalError, method: str, about: str) -> str:
     """Return the message, in OpenNebula's shape; ``about`` is ``virtual machine [5]``, empty for nothing."""
     if refusal.code == "unauthenticated":
         return f"[{method}] {NOT_AUTHENTICATED}"
-    if refusal.code == "not_found" and about:
+    if refusal.code == "not_found" and _is_missing(about, str(refusal)):
         return f"[{method}] Error getting {about}. {refusal}"
     return f"[{method}] {refusal}"
+
+
+def _is_missing(about: str, sentence: str) -> bool:
+    """Return whether it is the thing itself that is not there, rather than a user or a range that the call names."""
+    what, _, number = about.rpartition(" ")
+    noun = _OUR_NOUNS.get(what, what)
+    return bool(about) and sentence.startswith(f"There is no {noun} {number.strip('[]')}.")

@@ -166,7 +166,8 @@ def _rename(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
         return _view(noun, record)
     find.check_name(noun, params.name, characters=row.characters)
     if row.names and params.name in getattr(turn.cluster, row.names):
-        raise RefusalError("name_taken", f"There is a {noun} {params.name} already; choose another name.")
+        article = "an" if noun.startswith("i") else "a"
+        raise RefusalError("name_taken", f"There is {article} {noun} {params.name} already; choose another name.")
     return _changed(turn, noun, record, "renamed", {"name": params.name, "was": record.name}, name=params.name)
 
 

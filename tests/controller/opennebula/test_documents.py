@@ -4,6 +4,7 @@ import pytest
 from tests.controller.opennebula.records_of_tests import a_cluster
 from tests.controller.opennebula.validated import validated
 
+from innkeeper_controller.monitoring import GuestSample
 from innkeeper_controller.opennebula.documents import constants
 from innkeeper_controller.opennebula.documents.accounting import accounting
 from innkeeper_controller.opennebula.documents.acl import acl_pool
@@ -12,7 +13,7 @@ from innkeeper_controller.opennebula.documents.datastore import datastore
 from innkeeper_controller.opennebula.documents.group import group, group_in_pool, group_quotas, vlan_rules
 from innkeeper_controller.opennebula.documents.host import host
 from innkeeper_controller.opennebula.documents.image import image
-from innkeeper_controller.opennebula.documents.monitoring import host_monitoring, vm_monitoring
+from innkeeper_controller.opennebula.documents.monitoring import host_monitoring, samples_of, vm_monitoring
 from innkeeper_controller.opennebula.documents.network import network, network_in_pool
 from innkeeper_controller.opennebula.documents.quotas import default_group_quotas, default_user_quotas
 from innkeeper_controller.opennebula.documents.template import template
@@ -105,3 +106,10 @@ def test_nothing_secret_is_in_a_document(seed):
                 assert "secret" not in text
                 assert "ab" * 32 not in text
                 assert "cd" * 32 not in text
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(-1, [10, 20, 30]), (0, [30]), (15, [20, 30]), (1, [])])
+def test_monitoring_gives_the_samples_of_the_seconds_that_are_asked_for(seconds, expected) -> None:
+    kept = [GuestSample(at_s=at_s, cpu_time_s=0, cpu_percent=0, memory_mib=0) for at_s in (10.0, 20.0, 30.0)]
+
+    assert [each.at_s for each in samples_of(seconds, now_s=35.0)(kept)] == expected

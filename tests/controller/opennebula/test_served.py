@@ -95,6 +95,51 @@ def test_the_answer_to_a_refusal_has_five_elements(serve) -> None:
     serve(scenario)
 
 
+def test_a_refusal_says_what_is_missing_and_not_that_the_thing_itself_is(serve) -> None:
+    async def scenario(_site, caller) -> None:
+        lan = await caller.ask("vn.allocate", 'NAME = "lan"\nAR = [ IP = 10.0.0.1, SIZE = 2 ]', -1)
+        vm_id = await caller.ask("vm.allocate", TEMPLATE, True, session=ANN)
+        expected = {
+            ("one.vn.info", 9): "Error getting virtual network [9]. There is no network 9.",
+            ("one.vn.chown", lan, 99, -1): "There is no user 99.",
+            ("one.vn.rm_ar", lan, 7): "Network lan has no range 7; it has 0.",
+            ("one.vm.scheddelete", vm_id, 5): f"VM {vm_id} has no scheduled action 5; it has none.",
+        }
+        for (method, *arguments), sentence in expected.items():
+            succeeded, message, code, number, _ = await caller.plain(method, *arguments)
+            assert (succeeded, code, number) == (False, 0x400, arguments[0])
+            assert message.startswith(f"[{method}] {sentence}")
+
+    serve(scenario)
+
+
+def test_who_owns_a_thing_is_not_sent_to_themselves(serve) -> None:
+    async def scenario(_site, caller) -> None:
+        vm_id = await caller.ask("vm.allocate", TEMPLATE, True, session=ANN)
+        answers = [
+            await caller.plain("one.vm.chown", vm_id, 0, -1, session=session) for session in (ANN, "bob:bob-token")
+        ]
+
+        assert [message.rpartition(";")[2] for _, message, *_ in answers] == [
+            " ask an administrator.",
+            " ask ann or an administrator.",
+        ]
+
+    serve(scenario)
+
+
+def test_chmod_takes_nothing_but_one_zero_and_leave(serve) -> None:
+    async def scenario(_site, caller) -> None:
+        vm_id = await caller.ask("vm.allocate", TEMPLATE, True)
+        refused = await caller.plain("one.vm.chmod", vm_id, 1, 1, 0, 7, 0, 0, -1, -1, -1)
+
+        text = "[one.vm.chmod] group use is 7; it has to be 1, 0, or -1 to leave it."
+        assert refused == [False, text, 0x1000, vm_id, -1]
+        assert (await caller.ask("vm.info", vm_id)).PERMISSIONS.GROUP_U == 0
+
+    serve(scenario)
+
+
 def test_pages_end_with_one_that_is_not_full(serve) -> None:
     async def scenario(_site, caller) -> None:
         for _ in range(5):

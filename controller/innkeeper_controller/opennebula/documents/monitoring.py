@@ -3,6 +3,9 @@
 CPU of a guest is in percent of one core: two cores that do nothing else are 200.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.monitoring import GuestSample, HostSample
 from innkeeper_controller.opennebula.documents.markup import moment, number
@@ -11,6 +14,24 @@ from innkeeper_plugins.vocabulary import VmId
 
 KIB_OF_MIB = 1024
 CPU_OF_CORE = 100
+
+
+#: Takes samples, the oldest first, and returns those that are asked for.
+Wanted = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def all_samples(kept: Sequence[Any]) -> Sequence[Any]:
+    """Return every sample."""
+    return kept
+
+
+def samples_of(seconds: int, now_s: float) -> Wanted:
+    """Return what takes the samples of the last seconds: all of them below 0, the last alone for 0."""
+    if seconds < 0:
+        return all_samples
+    if seconds == 0:
+        return lambda kept: kept[-1:]
+    return lambda kept: [each for each in kept if each.at_s >= now_s - seconds]
 
 
 def vm_sample(cluster: Cluster, record: VmRecord) -> str:
@@ -29,14 +50,14 @@ def host_sample(cluster: Cluster, host: Host) -> str:
     return f"{_host(host, last)}<SYSTEM></SYSTEM>"
 
 
-def vm_monitoring(cluster: Cluster, record: VmRecord) -> str:
+def vm_monitoring(cluster: Cluster, record: VmRecord, wanted: Wanted = all_samples) -> str:
     """Return the samples of a VM, the oldest first."""
-    return _data([_guest(record.vm_id, each) for each in cluster.samples.of_guest(record.vm_id)])
+    return _data([_guest(record.vm_id, each) for each in wanted(cluster.samples.of_guest(record.vm_id))])
 
 
-def host_monitoring(cluster: Cluster, host: Host) -> str:
+def host_monitoring(cluster: Cluster, host: Host, wanted: Wanted = all_samples) -> str:
     """Return the samples of a host, the oldest first."""
-    return _data([_host(host, each) for each in cluster.samples.of_host(host.host_id)])
+    return _data([_host(host, each) for each in wanted(cluster.samples.of_host(host.host_id))])
 
 
 def _guest(vm_id: VmId, sample: GuestSample) -> str:

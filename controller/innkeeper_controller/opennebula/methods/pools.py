@@ -178,11 +178,30 @@ def _pool(name: str, pool: Pool) -> Method:
     return Method(name=name, arguments=arguments, requests=(pool.request,), act=act, gives="string")
 
 
-def _samples(pool: Mapping[Any, Any], turn: Turn, draw: Any) -> str:  # noqa: ANN401 - one of two functions
-    """Return the samples of everything that the caller may see, in one document."""
-    documents = [draw(turn.cluster, each) for each in access.visible(turn, pool.values())]
+def _samples(records: Iterable[Any], call: Call, turn: Turn, draw: Any) -> str:  # noqa: ANN401 - one of two functions
+    """Return the samples of all the records from the seconds that are asked for, in one document."""
+    wanted = monitoring.samples_of(call["seconds"], turn.now_s)
+    documents = [draw(turn.cluster, each, wanted) for each in records]
     inside = "".join(each.removeprefix("<MONITORING_DATA>").removesuffix("</MONITORING_DATA>") for each in documents)
     return f"<MONITORING_DATA>{inside}</MONITORING_DATA>"
+
+
+async def _vm_samples(call: Call) -> Answer:
+    check_flag(call["filter flag"])
+
+    def draw(_: object, turn: Turn) -> str:
+        records = chosen(turn, turn.cluster.vms.values(), call["filter flag"])
+        return _samples(records, call, turn, monitoring.vm_monitoring)
+
+    return await look(call, "vm.list", {}, draw)
+
+
+async def _host_samples(call: Call) -> Answer:
+    def draw(_: object, turn: Turn) -> str:
+        records = access.visible(turn, turn.cluster.hosts.values())
+        return _samples(records, call, turn, monitoring.host_monitoring)
+
+    return await look(call, "host.list", {}, draw)
 
 
 METHODS: Final = (
@@ -199,9 +218,7 @@ METHODS: Final = (
         name="one.vmpool.monitoring",
         arguments=(FLAG, integer("seconds", -1)),
         requests=("vm.list",),
-        act=lambda call: look(
-            call, "vm.list", {}, lambda _, turn: _samples(turn.cluster.vms, turn, monitoring.vm_monitoring)
-        ),
+        act=_vm_samples,
         gives="string",
     ),
     Method(name="one.hostpool.info", arguments=(), requests=("host.list",), act=_hosts, gives="string"),
@@ -209,9 +226,7 @@ METHODS: Final = (
         name="one.hostpool.monitoring",
         arguments=(integer("seconds", -1),),
         requests=("host.list",),
-        act=lambda call: look(
-            call, "host.list", {}, lambda _, turn: _samples(turn.cluster.hosts, turn, monitoring.host_monitoring)
-        ),
+        act=_host_samples,
         gives="string",
     ),
     *(_pool(name, pool) for name, pool in POOLS.items()),

@@ -95,7 +95,14 @@ def subject(noun: str) -> Callable[[Call], dict[str, object]]:
 
 
 def mode_of(call: Call) -> str:
-    """Return the nine digits of chmod in our form: ``1``, ``0`` or ``-`` for leave."""
+    """Return the nine digits of chmod in our form: ``1``, ``0`` or ``-`` for leave.
+
+    Raises:
+        RefusalError: ``bad_request``.
+    """
+    wrong = [right for right in RIGHTS if call[right] not in {-1, 0, 1}]
+    if wrong:
+        raise RefusalError("bad_request", f"{wrong[0]} is {call[wrong[0]]}; it has to be 1, 0, or -1 to leave it.")
     return "".join("-" if call[right] < 0 else "1" if call[right] else "0" for right in RIGHTS)
 
 
