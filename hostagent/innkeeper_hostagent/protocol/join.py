@@ -47,7 +47,7 @@ class JoinToken:
         if len(content) > _MAX_ENDPOINT_BYTES + _KEY_BYTES + _SECRET_BYTES:
             raise ValueError(f"the endpoint {self.endpoint} is longer than {_MAX_ENDPOINT_BYTES} bytes")
         body = bytes([len(content) + _CHECKSUM_BYTES]) + content
-        return _PREFIX + base64.urlsafe_b64encode(body + _checksum(body)).decode("ascii").rstrip("=")
+        return _line(body + _checksum(body))
 
 
 def parse(text: str) -> JoinToken:
@@ -65,6 +65,9 @@ def parse(text: str) -> JoinToken:
         raise JoinTokenError(f"the join token is cut off after {len(line)} characters; copy the whole line")
     if len(body) > length or _checksum(body[:-_CHECKSUM_BYTES]) != body[-_CHECKSUM_BYTES:]:
         raise JoinTokenError("the join token has a wrong or an additional character; copy the line again")
+    # Bits of the last character that belong to no byte are in no checksum.
+    if _line(body) != line:
+        raise JoinTokenError("the join token has a wrong character; copy the line again")
     return _taken_apart(body[1:-_CHECKSUM_BYTES])
 
 
@@ -81,6 +84,10 @@ def digest(secret: Secret | str) -> str:
     """
     text = secret.reveal() if isinstance(secret, Secret) else secret
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _line(body: bytes) -> str:
+    return _PREFIX + base64.urlsafe_b64encode(body).decode("ascii").rstrip("=")
 
 
 def _decoded(text: str) -> bytes:
