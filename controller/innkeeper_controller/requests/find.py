@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from innkeeper_controller import access
 from innkeeper_controller.access import Right
@@ -21,7 +21,9 @@ from innkeeper_controller.records import (
     VmRecord,
 )
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import HostId, ImageId, OperationId, VmId
+from innkeeper_plugins.vocabulary import OperationId, VmId
+
+_Record = TypeVar("_Record")
 
 #: Longest name of a thing; templates have the same limit.
 MAX_NAME_CHARACTERS = 128
@@ -60,14 +62,16 @@ def check_name(noun: str, name: str, *, characters: str = "") -> None:
 class MissingError(RefusalError):
     """Something is not there. What was probably meant is told only by ``told``, to whoever may know of that."""
 
-    def __init__(self, noun: str, wanted: str, known: Mapping[str, Any], records: Mapping[Any, Any] | None) -> None:
+    def __init__(
+        self, noun: str, wanted: str, known: Mapping[str, Any], records: Mapping[Any, Any] | None = None
+    ) -> None:
         """Say what is missing.
 
         Args:
             noun: What it is.
             wanted: Its name or number.
             known: ``{name: record}``, or ``{name: number}`` where there are records by number.
-            records: ``{number: record}``.
+            records: ``{number: record}``, of what is kept by number.
         """
         self._wanted = wanted if len(wanted) <= MAX_NAME_CHARACTERS else wanted[:MAX_NAME_CHARACTERS] + "..."
         self._known, self._records = known, records
@@ -86,11 +90,6 @@ class MissingError(RefusalError):
         return str(self)
 
 
-def missing(noun: str, wanted: str, known: Mapping[str, Any], records: Mapping[Any, Any] | None = None) -> MissingError:
-    """Return the refusal for something that is not there; see ``MissingError``."""
-    return MissingError(noun, wanted, known, records)
-
-
 def hinted(turn: Turn, refusal: RefusalError) -> RefusalError:
     """Return the refusal as whoever asks in this turn may read it."""
     return RefusalError(refusal.code, refusal.told(turn)) if isinstance(refusal, MissingError) else refusal
@@ -106,68 +105,61 @@ def _number(wanted: str) -> int:
     return int(wanted) if len(wanted) <= _MAX_DIGITS else -1
 
 
+def _by_number(noun: str, wanted: str, records: Mapping[Any, _Record], ids: Mapping[str, Any]) -> _Record:
+    """Return one of the records that are kept by number; types of numbers differ."""
+    number = _number(wanted) if wanted.isdecimal() else ids.get(wanted)
+    record = records.get(number) if number is not None else None
+    if record is None:
+        raise MissingError(noun, wanted, ids, records)
+    return record
+
+
+def _by_name(noun: str, wanted: str, records: Mapping[str, _Record], names: Mapping[int, str]) -> _Record:
+    """Return one of the records that are kept by name."""
+    record = records.get(names.get(_number(wanted), wanted) if wanted.isdecimal() else wanted)
+    if record is None:
+        raise MissingError(noun, wanted, records)
+    return record
+
+
 def host(cluster: Cluster, wanted: str) -> Host:
     """Return the host of that id or name."""
-    host_id = HostId(_number(wanted)) if wanted.isdecimal() else cluster.host_ids.get(wanted)
-    if host_id is None or host_id not in cluster.hosts:
-        raise missing("host", wanted, cluster.host_ids, cluster.hosts)
-    return cluster.hosts[host_id]
+    return _by_number("host", wanted, cluster.hosts, cluster.host_ids)
 
 
 def image(cluster: Cluster, wanted: str) -> Image:
     """Return the image of that id or name."""
-    image_id = ImageId(_number(wanted)) if wanted.isdecimal() else cluster.image_ids.get(wanted)
-    if image_id is None or image_id not in cluster.images:
-        raise missing("image", wanted, cluster.image_ids, cluster.images)
-    return cluster.images[image_id]
+    return _by_number("image", wanted, cluster.images, cluster.image_ids)
 
 
 def network(cluster: Cluster, wanted: str) -> Network:
     """Return the network of that id or name."""
-    network_id = _number(wanted) if wanted.isdecimal() else cluster.network_ids.get(wanted)
-    if network_id is None or network_id not in cluster.networks:
-        raise missing("network", wanted, cluster.network_ids, cluster.networks)
-    return cluster.networks[network_id]
+    return _by_number("network", wanted, cluster.networks, cluster.network_ids)
 
 
 def datastore(cluster: Cluster, wanted: str) -> Datastore:
     """Return the datastore of that number or name."""
-    name = cluster.datastore_names.get(_number(wanted), wanted) if wanted.isdecimal() else wanted
-    if name not in cluster.datastores:
-        raise missing("datastore", wanted, cluster.datastores)
-    return cluster.datastores[name]
+    return _by_name("datastore", wanted, cluster.datastores, cluster.datastore_names)
 
 
 def template(cluster: Cluster, wanted: str) -> StoredTemplate:
     """Return the stored template of that id or name."""
-    template_id = _number(wanted) if wanted.isdecimal() else cluster.template_ids.get(wanted)
-    if template_id is None or template_id not in cluster.templates:
-        raise missing("template", wanted, cluster.template_ids, cluster.templates)
-    return cluster.templates[template_id]
+    return _by_number("template", wanted, cluster.templates, cluster.template_ids)
 
 
 def user(cluster: Cluster, wanted: str) -> User:
     """Return the user of that number or name."""
-    name = cluster.user_names.get(_number(wanted), wanted) if wanted.isdecimal() else wanted
-    if name not in cluster.users:
-        raise missing("user", wanted, cluster.users)
-    return cluster.users[name]
+    return _by_name("user", wanted, cluster.users, cluster.user_names)
 
 
 def group(cluster: Cluster, wanted: str) -> Group:
     """Return the group of that number or name."""
-    name = cluster.group_names.get(_number(wanted), wanted) if wanted.isdecimal() else wanted
-    if name not in cluster.groups:
-        raise missing("group", wanted, cluster.groups)
-    return cluster.groups[name]
+    return _by_name("group", wanted, cluster.groups, cluster.group_names)
 
 
 def cluster_record(cluster: Cluster, wanted: str) -> ClusterRecord:
     """Return the cluster of that id or name."""
-    cluster_id = _number(wanted) if wanted.isdecimal() else cluster.cluster_ids.get(wanted)
-    if cluster_id is None or cluster_id not in cluster.clusters:
-        raise missing("cluster", wanted, cluster.cluster_ids, cluster.clusters)
-    return cluster.clusters[cluster_id]
+    return _by_number("cluster", wanted, cluster.clusters, cluster.cluster_ids)
 
 
 def acl_rule(cluster: Cluster, rule_id: int) -> AclRule:
