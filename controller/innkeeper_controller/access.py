@@ -172,7 +172,12 @@ def _without_rules(cluster: Cluster, user: User, right: Right, thing: Thing) -> 
     if right in _BITS and _by_mode(user, _BITS[right], thing):
         return True
     group = cluster.groups.get(thing.group)
-    return group is not None and user.name in group.admins and right in {Right.USE, Right.MANAGE}
+    return group is not None and right in {Right.USE, Right.MANAGE} and administers(user, group)
+
+
+def administers(user: User, group: Group) -> bool:
+    """Return whether the user looks after the group; who came with a token for another group does not."""
+    return user.name in group.admins and group.name in user.groups
 
 
 def _by_mode(user: User, bit: int, thing: Thing) -> bool:

@@ -116,6 +116,7 @@ def _filter(request: Request, user: User | None) -> EventFilter:
         operation_id=queries.text(request, "operation_id"),
         request_id=queries.text(request, "request_id"),
         visible_to="" if user.is_admin else user.name,
+        visible_from_s=0.0 if user.is_admin else user.created_at_s,
     )
 
 

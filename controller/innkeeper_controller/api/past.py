@@ -10,6 +10,7 @@ import msgspec
 
 from innkeeper_controller import past_stays
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.namesakes import is_of_another
 from innkeeper_controller.reactor import allow
 from innkeeper_controller.records import Operation, User, VmRecord
 from innkeeper_controller.requests.accounting import Months, Span
@@ -109,6 +110,4 @@ class Past:
 
 def _is_of(record: VmRecord | Operation, user: User | None) -> bool:
     """Return whether a VM is from the time of the user: whoever has an old name anew has nothing of before."""
-    if user is None or user.is_admin or not isinstance(record, VmRecord) or record.owner != user.name:
-        return True
-    return record.submitted_at_s >= user.created_at_s
+    return not (isinstance(record, VmRecord) and is_of_another(user, record.owner, record.submitted_at_s))

@@ -4,7 +4,8 @@ import copy
 from typing import Final
 
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.records import HistoryRecord, VmRecord
+from innkeeper_controller.namesakes import is_of_another
+from innkeeper_controller.records import HistoryRecord, User, VmRecord
 from innkeeper_controller.shell import Controller
 from innkeeper_controller.store.archive import MAX_PAGE
 from innkeeper_plugins.vocabulary import VmId, VmState
@@ -20,18 +21,23 @@ class Past:
         """Keep the way to the archive."""
         self._controller = controller
 
-    async def one(self, vm_id: int) -> Cluster | None:
-        """Return a cluster in which that VM is, DONE; None where it is not in the archive."""
+    async def one(self, vm_id: int, user: User) -> Cluster | None:
+        """Return a cluster in which that VM is, DONE; None where it is not in the archive, or was a namesake's."""
         live = self._controller.reactor.cluster
         if not 0 <= vm_id <= live.last_ids.get("vm", -1):
             return None
         record = await self._controller.reading.record("vm", vm_id)
         if not isinstance(record, VmRecord) or record.state is not VmState.DONE:
             return None
+        if is_of_another(user, record.owner, record.submitted_at_s):
+            return None
         return await self._cluster([record])
 
-    async def many(self, first: int, last: int) -> Cluster:
-        """Return a cluster whose VMs are the DONE ones with numbers from ``first`` to ``last``, -1 for no end."""
+    async def many(self, first: int, last: int, user: User) -> Cluster:
+        """Return a cluster whose VMs are the DONE ones with numbers from ``first`` to ``last``, -1 for no end.
+
+        Those of somebody who had the user's name before are left out.
+        """
         found: list[VmRecord] = []
         after = max(first, 0) - 1
         while len(found) < MAX_DONE:
@@ -40,7 +46,7 @@ class Past:
             if len(page) < MAX_PAGE or (last >= 0 and page[-1].vm_id >= last):
                 break
             after = page[-1].vm_id
-        return await self._cluster(found)
+        return await self._cluster([each for each in found if not is_of_another(user, each.owner, each.submitted_at_s)])
 
     async def _cluster(self, vms: list[VmRecord]) -> Cluster:
         stays: dict[VmId, list[HistoryRecord]] = {}

@@ -6,10 +6,11 @@ The handlers see the stays of VMs that are not DONE; ``past_stays`` adds those o
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from innkeeper_controller import accounting
+from innkeeper_controller import access, accounting
 from innkeeper_controller.access import Right
 from innkeeper_controller.accounting import Cost
 from innkeeper_controller.monitoring import GuestSample, HostSample
+from innkeeper_controller.namesakes import is_of_another
 from innkeeper_controller.records import HistoryRecord, Moment
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Need, Request, Who
@@ -112,12 +113,14 @@ def _month(year: int, month: int, otherwise: Moment, *, later: int = 0) -> Momen
 def _wanted(turn: Turn, params: Span | Months) -> Iterator[HistoryRecord]:
     user = turn.user
     sees_all = user is None or user.is_admin
-    of_groups = {group.name for group in turn.cluster.groups.values() if user is not None and user.name in group.admins}
+    groups = turn.cluster.groups.values()
+    of_groups = {group.name for group in groups if user is not None and access.administers(user, group)}
     for each in turn.cluster.history_records.values():
         if (
             (params.owner and each.owner != params.owner)
             or (params.group and each.group != params.group)
             or (params.vm_id >= 0 and each.vm_id != params.vm_id)
+            or is_of_another(user, each.owner, each.began_at_s)
         ):
             continue
         if sees_all or (user is not None and each.owner == user.name) or each.group in of_groups:

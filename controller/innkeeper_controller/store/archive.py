@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, and_, or_, select, true
 
 from innkeeper_controller.cluster import UNFINISHED, Key, key_of
-from innkeeper_controller.records import KINDS, Event, HistoryRecord, Image, Operation, Record, VmRecord
+from innkeeper_controller.records import KINDS, Event, HistoryRecord, Image, Moment, Operation, Record, VmRecord
 from innkeeper_controller.store.schema import ANSWERS, BODY, EVENTS, META, TABLES
 from innkeeper_plugins.vocabulary import OperationId, VmState
 
@@ -52,6 +52,8 @@ class EventFilter:
     request_id: str = ""
     #: Only events of what this user owns or did; empty for an administrator.
     visible_to: str = ""
+    #: Since when that user is the one of this name, seconds since the epoch.
+    visible_from_s: Moment = 0.0
 
     def accepts(self, event: Event, owner: str) -> bool:
         """Whether the event is one of those; the same rule as the statement's."""
@@ -61,6 +63,7 @@ class EventFilter:
             and (not self.operation_id or event.operation_id == self.operation_id)
             and (not self.request_id or event.request_id == self.request_id)
             and (not self.visible_to or self.visible_to in (owner, event.actor))
+            and event.at_s >= self.visible_from_s
         )
 
 
@@ -226,6 +229,8 @@ def _events(wanted: EventFilter) -> Select[tuple[object, ...]]:
         conditions.append(columns.request_id == wanted.request_id)
     if wanted.visible_to:
         conditions.append(or_(columns.owner == wanted.visible_to, columns.actor == wanted.visible_to))
+    if wanted.visible_from_s:
+        conditions.append(columns.at_s >= wanted.visible_from_s)
     shown = [column for column in columns if column.name != "changes"]
     return select(*shown).where(and_(true(), *conditions))
 

@@ -314,7 +314,7 @@ COMMANDS = (
         "oneacl list",
         "<ACL_POOL><ACL><STRING/></ACL></ACL_POOL>",
         "ACL/ID ACL/STRING",
-        lambda cluster, _: acl_pool(cluster),
+        lambda cluster, _: acl_pool(cluster.acl_rules.values()),
         "all",
     ),
 )

@@ -43,7 +43,7 @@ def test_every_document_of_any_cluster_is_as_its_schema_has_it(seed):
         for record in getattr(cluster, kind).values():
             for function in functions:
                 validated(function(cluster, record))
-    validated(acl_pool(cluster))
+    validated(acl_pool(cluster.acl_rules.values()))
     validated(accounting(cluster, cluster.history_records.values()))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import xmlrpc.client
 
+import msgspec
 import pyone
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -313,3 +314,30 @@ def _plain(value):
     if isinstance(value, dict):
         return {_plain(key): _plain(each) for key, each in value.items() if each is not None}
     return value
+
+
+def test_whoever_has_an_old_name_anew_sees_nothing_of_before(serve) -> None:
+    async def scenario(site, caller) -> None:
+        vm_id = await caller.ask("vm.allocate", TEMPLATE, True, session=ANN)
+        await caller.ask("vm.action", "terminate-hard", vm_id, session=ANN)
+        assert [each.ID for each in (await caller.ask("vmpool.info", -2, -1, -1, 6, session=ANN)).VM] == [vm_id]
+        ann = site.controller.reactor.cluster.users["ann"]
+        await site.put(msgspec.structs.replace(ann, created_at_s=ann.created_at_s + 1e12))
+
+        with pytest.raises(pyone.OneNoExistsException):
+            await caller.ask("vm.info", vm_id, session=ANN)
+        for flag in (-3, -2):
+            assert list((await caller.ask("vmpool.info", flag, -1, -1, 6, session=ANN)).VM) == []
+        assert [each.ID for each in (await caller.ask("vmpool.info", -2, -1, -1, 6)).VM] == [vm_id]
+
+    serve(scenario)
+
+
+def test_rules_are_shown_to_administrators_alone(serve) -> None:
+    async def scenario(_site, caller) -> None:
+        rule_id = await caller.ask("acl.addrule", "0x100000007", "0x1100000001", "0x1", "0x400000000")
+
+        assert rule_id in [each.ID for each in (await caller.ask("acl.info")).ACL]
+        assert list((await caller.ask("acl.info", session=ANN)).ACL) == []
+
+    serve(scenario)

@@ -379,7 +379,7 @@ def test_acl_rules_have_numbers_and_words():
 
     assert [
         (each.ID, each.USER, each.RESOURCE, each.RIGHTS, each.ZONE, each.STRING)
-        for each in read(acl_pool(site(*rules))).ACL
+        for each in read(acl_pool(site(*rules).acl_rules.values())).ACL
     ] == [
         (0, "400000000", "2400000000", "8", "400000000", "* HOST/* CREATE *"),
         (4, "200000001", "5100000005", "3", "400000000", "@1 VM+NET/#5 USE+MANAGE *"),

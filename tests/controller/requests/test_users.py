@@ -23,6 +23,7 @@ from tests.controller.builders import (
 
 from innkeeper_controller import passwords
 from innkeeper_controller.api.identity import user_of
+from innkeeper_controller.narrowing import narrowed
 from innkeeper_controller.records import User
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.store.answers import fingerprint, holds_secret
@@ -129,6 +130,21 @@ def test_a_token_for_the_only_group_of_its_user_lets_in_to_no_more_than_that():
     assert asks("user.password", password="x") == "forbidden"
     assert asks("user.login", group="users", valid_s=60) == ""
     assert reactor.cluster.users["ann"].password == ann.password
+
+
+def test_a_token_for_one_group_administers_no_other():
+    reactor = a_reactor()
+    for group in ("lab", "hall"):
+        admin_asks(reactor, "group.add", group=group)
+    put(reactor, User(name="cy", user_id=9, groups=("lab", "hall")), User(name="di", user_id=10, groups=("hall",)))
+    ask_with(reactor, "group.add_admin", {"group": "hall", "user": "cy"})
+    whole = reactor.cluster.users["cy"]
+    narrow = {group: narrowed(whole, group) for group in ("lab", "hall")}
+
+    def asks(user):
+        return code(lambda: ask_with(reactor, "user.show", {"user": "di"}, user=user))
+
+    assert [asks(each) for each in (whole, narrow["hall"], narrow["lab"])] == ["", "", "forbidden"]
 
 
 def test_a_user_has_so_many_tokens_and_no_more():

@@ -105,6 +105,8 @@ def events(*texts: str) -> Transaction:
         (EventFilter(what=("step.", "host.")), [3, 4]),
         (EventFilter(visible_to="ann"), [1, 3]),
         (EventFilter(visible_to="bob"), [2]),
+        (EventFilter(visible_to="bob", visible_from_s=1.5), [2]),
+        (EventFilter(visible_to="bob", visible_from_s=1.6), []),
         (EventFilter(subject="vm:1", what=("vm.",)), [1]),
     ],
 )

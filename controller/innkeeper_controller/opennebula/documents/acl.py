@@ -1,14 +1,15 @@
 """The ACL rules as a document: OpenNebula's numbers and the words for them."""
 
+from collections.abc import Iterable
+
 from innkeeper_controller import acl
-from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents.markup import element
 from innkeeper_controller.records import AclRule
 
 
-def acl_pool(cluster: Cluster) -> str:
-    """Return all rules, in the order of their numbers."""
-    rules = sorted(cluster.acl_rules.values(), key=lambda each: each.rule_id)
+def acl_pool(records: Iterable[AclRule]) -> str:
+    """Return rules in the order of their numbers."""
+    rules = sorted(records, key=lambda each: each.rule_id)
     return f"<ACL_POOL>{''.join(_rule(each) for each in rules)}</ACL_POOL>"
 
 

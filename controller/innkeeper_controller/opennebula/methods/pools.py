@@ -97,7 +97,8 @@ async def _with_past(call: Call, *, extended: bool) -> Answer:
     """Return DONE VMs, with the others where any state is wanted."""
     wanted = _range(call)
     is_paged = wanted.end < -1
-    past = await call.desk.past.many(-1 if is_paged else wanted.start, -1 if is_paged else wanted.end)
+    first, last = (-1, -1) if is_paged else (wanted.start, wanted.end)
+    past = await call.desk.past.many(first, last, call.user)
 
     def draw(call: Call, turn: Turn) -> str:
         found: dict[int, tuple[Cluster, VmRecord]] = {}

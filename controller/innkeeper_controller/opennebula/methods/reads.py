@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from innkeeper_controller.access import Right, authorize
+from innkeeper_controller.access import Right, authorize, visible
 from innkeeper_controller.opennebula import legacy
 from innkeeper_controller.opennebula.arguments import truth
 from innkeeper_controller.opennebula.documents import acl, datastore, group, image, monitoring, network, template, user
@@ -65,7 +65,7 @@ async def _vm_info(call: Call) -> Answer:
     except RefusalError as refusal:
         if refusal.code != "not_found":
             raise
-        past = await call.desk.past.one(vm_id)
+        past = await call.desk.past.one(vm_id, call.user)
         if past is None:
             raise
     record = past.vms[vm_id]
@@ -119,7 +119,9 @@ def _found(finder: Callable[..., Any], draw: Callable[..., str]) -> Callable[[Ca
 
 
 async def _acl(call: Call) -> Answer:
-    return await look(call, "acl.list", {}, lambda _, turn: acl.acl_pool(turn.cluster))
+    return await look(
+        call, "acl.list", {}, lambda _, turn: acl.acl_pool(visible(turn, turn.cluster.acl_rules.values()))
+    )
 
 
 METHODS: Final = (
