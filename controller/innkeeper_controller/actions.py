@@ -17,6 +17,9 @@ from innkeeper_plugins.vocabulary import DriverKind, HostId, PowerState, VmState
 
 _replace = msgspec.structs.replace
 
+#: States in which a VM has given its host up and keeps what it needs to come back.
+_HOSTLESS = frozenset({VmState.STOPPED, VmState.UNDEPLOYED})
+
 
 def move(turn: Turn, vm: VmRecord, request: str) -> VmRecord:
     """Bring a VM at rest into another state without any host.
@@ -48,12 +51,15 @@ def release(turn: Turn, vm: VmRecord) -> None:
 
 
 def deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
-    """Deploy a waiting VM on that host.
+    """Deploy a waiting VM on that host, or bring one that gave its host up back on it.
 
     Raises:
-        RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity`` or ``in_use``.
+        RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity``, ``in_use`` or ``over_quota``.
     """
     operations.check_free(turn, vm)
+    if vm.state in _HOSTLESS:
+        quotas.charge_running(turn, vm)
+        vm = move(turn, vm, "resume")
     operations.check_route(OperationKind.DEPLOY, vm.state)
     check_room(turn, vm, host)
     vm = _next_generation(with_hypervisor(vm, host))
@@ -153,7 +159,7 @@ def resume(turn: Turn, vm: VmRecord) -> None:
         RefusalError: ``busy``, ``wrong_state`` or ``over_quota``.
     """
     quotas.charge_running(turn, vm)
-    if vm.state in {VmState.STOPPED, VmState.UNDEPLOYED}:
+    if vm.state in _HOSTLESS:
         move(turn, vm, "resume")
     else:
         at_home(turn, vm, OperationKind.RESUME)

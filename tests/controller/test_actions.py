@@ -63,7 +63,7 @@ def moved_by(request):
 VERBS = {
     "hold": ({}, moved_by("hold")),
     "release": ({}, moved_by("release")),
-    "deploy": ({"host": "h2"}, origins("deploy")),
+    "deploy": ({"host": "h2"}, origins("deploy") | moved_by("resume")),
     "suspend": ({}, origins("suspend")),
     "resume": ({}, origins("resume") | moved_by("resume")),
     "stop": ({}, origins("stop")),
@@ -95,6 +95,21 @@ def test_a_verb_is_possible_in_the_states_of_the_table_and_refused_in_all_others
         assert (refused.code, str(state) in str(refused)) == ("wrong_state", True)
         assert picture(reactor.cluster) == before
     assert verify.findings(reactor.cluster) == ()
+
+
+@pytest.mark.parametrize("state", [VmState.STOPPED, VmState.UNDEPLOYED])
+def test_a_vm_that_gave_its_host_up_comes_back_on_the_host_that_is_chosen_or_stays_as_it_is(state):
+    reactor = a_site(scheduler="none")
+    vm = a_vm(reactor, state)
+    before = picture(reactor.cluster)
+    change(reactor, reactor.cluster.hosts[HostId(2)], state=HostState.DISABLED)
+    refused = refusal(lambda: ask(reactor, "vm.deploy", vm_id=vm.vm_id, host="h2"))
+    change(reactor, reactor.cluster.hosts[HostId(2)], state=HostState.ON)
+
+    assert (refused.code, picture(reactor.cluster)) == ("in_use", before)
+    ask(reactor, "vm.deploy", vm_id=vm.vm_id, host="h2")
+    operation = operation_of(reactor, vm)
+    assert (operation.kind, operation.destination) == (OperationKind.DEPLOY, HostId(2))
 
 
 def test_every_verb_of_a_vms_life_is_among_them():
