@@ -120,9 +120,8 @@ def _quotas(turn: Turn, text: str) -> Iterable[tuple[str, float]]:
 def _quota(turn: Turn, attribute: Attribute) -> Iterable[tuple[str, float]]:
     keys = KEYS.get(attribute.name)
     if keys is None or isinstance(attribute.value, str):
-        raise RefusalError(
-            "bad_request", f"{attribute.name} is no quota; use VM, NETWORK, DATASTORE or IMAGE = [ ... ]."
-        )
+        text = "use VM, NETWORK, DATASTORE or IMAGE = [ ... ], or words like vm.cpu=2, network.lan.leases=3"
+        raise RefusalError("bad_request", f"{attribute.name} is no quota; {text}.")
     pairs = {pair.key: pair.value for pair in attribute.value if not pair.key.endswith("_USED")}
     wanted = pairs.pop("ID", "")
     if attribute.name != "VM" and not wanted:
