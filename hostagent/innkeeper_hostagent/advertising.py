@@ -5,7 +5,6 @@ What changes all the time (load, free space) goes into heartbeats and makes no n
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import msgspec
 import structlog
@@ -19,14 +18,17 @@ from innkeeper_plugins import probes
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.hookspecs import Probe
 from innkeeper_plugins.probes.usage import LoadMeter
-from innkeeper_plugins.vocabulary import Advertisement, Capacity, DatastoreFacts, Digest, Holder
+from innkeeper_plugins.vocabulary import (
+    IMPORT_DIRS,
+    MIGRATION_URI,
+    Advertisement,
+    Capacity,
+    DatastoreFacts,
+    Digest,
+    Holder,
+)
 
 _log = structlog.get_logger("innkeeper.agent")
-
-#: Fact under which a host says where it takes live migrations.
-MIGRATION_URI: Final = "MIGRATION_URI"
-#: Fact under which a host says below which directories images may come from on it, with colons between them.
-IMPORT_DIRS: Final = "IMPORT_DIRS"
 
 
 class Surveyor:

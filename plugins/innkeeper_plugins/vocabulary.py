@@ -5,7 +5,7 @@ A word that only one of the three needs does not belong here.
 """
 
 from enum import StrEnum
-from typing import Any, NewType, dataclass_transform
+from typing import Any, Final, NewType, dataclass_transform
 
 import msgspec
 
@@ -332,6 +332,12 @@ class DatastoreFacts(Value):
     name: str
     total_mib: int
     free_mib: int
+
+
+#: Fact under which a host says where it takes live migrations.
+MIGRATION_URI: Final = "MIGRATION_URI"
+#: Fact under which a host says below which directories images may come from on it, with colons between them.
+IMPORT_DIRS: Final = "IMPORT_DIRS"
 
 
 class Advertisement(Value):

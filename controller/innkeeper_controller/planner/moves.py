@@ -25,7 +25,7 @@ from innkeeper_controller.planner.drafts import (
 )
 from innkeeper_controller.records import Host, Leg, OperationKind, Plan, VmRecord
 from innkeeper_plugins.steps import Deploy, Migrate, Premigrate, Restore, Save, Seal, Step
-from innkeeper_plugins.vocabulary import DriverKind, Holder, Outcome, SealedFile, Vm, VmState
+from innkeeper_plugins.vocabulary import MIGRATION_URI, DriverKind, Holder, Outcome, SealedFile, Vm, VmState
 
 
 def migrate(vm: VmRecord, source: Host, target: Host, *, off: PlanOptions | None = None) -> Plan:
@@ -118,7 +118,7 @@ def migrate_live(vm: VmRecord, source: Host, target: Host, holders: dict[str, tu
         CannotPlanError: a driver or a host cannot.
     """
     spec = vm.spec
-    uri = str(target.advertisement.facts.get("MIGRATION_URI", ""))
+    uri = str(target.advertisement.facts.get(MIGRATION_URI, ""))
     for host in (source, target):
         if not has_ability(host, DriverKind.HYPERVISOR, spec.hypervisor, "migrate"):
             raise CannotPlanError(

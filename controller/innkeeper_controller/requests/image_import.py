@@ -19,15 +19,13 @@ from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.units import MIB
 from innkeeper_plugins.steps import ImportImage
-from innkeeper_plugins.vocabulary import DiskFormat, Holder, ImageId, Value, VmState
+from innkeeper_plugins.vocabulary import IMPORT_DIRS, DiskFormat, Holder, ImageId, Value, VmState
 
 _replace = msgspec.structs.replace
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 #: Largest empty image.
 MAX_SIZE_MIB = 1 << 30
-#: The fact by which hosts say where images may come from on them, directories with colons between them.
-IMPORT_DIRS = "IMPORT_DIRS"
 
 
 class AddImage(Value):
