@@ -4,7 +4,7 @@ import msgspec
 
 from innkeeper_controller import access, leases, quotas
 from innkeeper_controller.access import Right
-from innkeeper_controller.records import OWNER_ONLY, AddressRange, Network
+from innkeeper_controller.records import OWNER_ONLY, AddressLease, AddressRange, Network
 from innkeeper_controller.requests import find, ranges
 from innkeeper_controller.requests.clusters import clusters_of_new
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
@@ -15,7 +15,7 @@ from innkeeper_controller.templates.restricted import NETWORK as RESTRICTED
 from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.templates.vm import with_overrides
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Value, VmId
+from innkeeper_plugins.vocabulary import Value
 
 _replace = msgspec.structs.replace
 
@@ -216,15 +216,15 @@ def _child(turn: Turn, parent: Network, name: str) -> Network:
 
 def taken(turn: Turn, params: NamedNetwork) -> tuple[LeaseView, ...]:
     """List the addresses that are not free, in their order; whose VMs have them, only who may use those learns."""
-    network = find.network(turn.cluster, params.network)
+    return tuple(map(lease_view, told(turn, find.network(turn.cluster, params.network))))
+
+
+def told(turn: Turn, network: Network) -> list[AddressLease]:
+    """Return a network's leases in the order of their addresses, without the VMs that who asks may not use."""
     found = sorted(leases.of_network(turn, network), key=lambda lease: (lease.range_index, lease.offset))
     vms = {each.vm_id: turn.cluster.vms[each.vm_id] for each in found if each.vm_id in turn.cluster.vms}
     known = {vm.vm_id for vm in access.visible(turn, vms.values())}
-    return tuple(_hidden(lease_view(lease), known) for lease in found)
-
-
-def _hidden(view: LeaseView, known: set[VmId]) -> LeaseView:
-    return view if view.vm_id in known else _replace(view, vm_id=None, nic_id=None)
+    return [each if each.vm_id in known else _replace(each, vm_id=None, nic_id=None) for each in found]
 
 
 REQUESTS = (

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from innkeeper_controller import agenda, changes, submission
+from innkeeper_controller import access, agenda, changes, submission
 from innkeeper_controller.records import ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.templates import refused_mistakes
@@ -54,7 +54,7 @@ def add(turn: Turn, params: AddAction) -> Scheduled:
     if len(vm.scheduled) >= MAX_ACTIONS:
         raise RefusalError("bad_request", f"VM {vm.vm_id} has {MAX_ACTIONS} scheduled actions; delete one first.")
     vm, number = changes.next_number(vm, "action", tuple(each.action_id for each in vm.scheduled))
-    action = _read(turn, params.template, number)
+    action = _read(turn, vm, params.template, number)
     turn.put(_replace(vm, scheduled=(*vm.scheduled, action)))
     turn.event("vm.scheduled", f"vm:{vm.vm_id}", action=action.action, at_s=action.at_s)
     return Scheduled(vm_id=vm.vm_id, state=vm.state.value, action_id=action.action_id)
@@ -64,7 +64,7 @@ def update(turn: Turn, params: UpdateAction) -> Acted:
     """Change an action, which is to be done then as if it were new."""
     vm = find.vm(turn, params.vm_id)
     _action_of(vm, params.action_id)
-    action = _read(turn, params.template, params.action_id)
+    action = _read(turn, vm, params.template, params.action_id)
     turn.put(
         _replace(vm, scheduled=tuple(action if each.action_id == action.action_id else each for each in vm.scheduled))
     )
@@ -89,7 +89,7 @@ def _action_of(vm: VmRecord, action_id: int) -> ScheduledAction:
     raise RefusalError("not_found", f"VM {vm.vm_id} has no scheduled action {action_id}; it has {has}.")
 
 
-def _read(turn: Turn, text: str, action_id: int) -> ScheduledAction:
+def _read(turn: Turn, vm: VmRecord, text: str, action_id: int) -> ScheduledAction:
     found = _templates(text)
     if len(found) != 1:
         raise RefusalError("bad_template", "Give one action, like SCHED_ACTION = [ ACTION = poweroff, TIME = +3600 ].")
@@ -97,6 +97,9 @@ def _read(turn: Turn, text: str, action_id: int) -> ScheduledAction:
     if action.action not in agenda.ACTIONS:
         known = ", ".join(agenda.ACTIONS)
         raise RefusalError("bad_template", f"{action.action[:40]!r} cannot be done at a set time; use one of {known}.")
+    # It will be done with the rights of the VM's owner, who may be allowed more than whoever asks for it.
+    right, _ = agenda.ACTIONS[action.action]
+    access.authorize(turn, right, vm)
     return action
 
 

@@ -341,3 +341,19 @@ def test_rules_are_shown_to_administrators_alone(serve) -> None:
         assert list((await caller.ask("acl.info", session=ANN)).ACL) == []
 
     serve(scenario)
+
+
+def test_the_vms_of_others_are_not_in_the_leases_of_a_network(serve) -> None:
+    async def scenario(site, caller) -> None:
+        network_id = await caller.ask("vn.allocate", 'NAME = shown\nAR = [ TYPE = IP4, IP = "10.5.0.1", SIZE = 4 ]', -1)
+        await caller.ask("vn.chmod", network_id, 1, 1, 0, 1, 0, 0, 1, 0, 0)
+        text = f"{TEMPLATE}NIC = [ NETWORK_ID = {network_id} ]\n"
+        vm_ids = [await caller.ask("vm.allocate", text, True, session=who) for who in (ANN, "bob:bob-token")]
+
+        async def told(session: str) -> list[int]:
+            shown = await caller.ask("vn.info", network_id, session=session)
+            return [lease.VM for lease in shown.AR_POOL.AR[0].LEASES.LEASE]
+
+        assert [await told(who) for who in (ANN, "bob:bob-token")] == [[vm_ids[0], -1], [-1, vm_ids[1]]]
+
+    serve(scenario)

@@ -359,3 +359,17 @@ def test_the_notes_of_a_vm_say_where_it_may_go_and_only_what_means_something():
     assert list(reactor.cluster.unconsidered) == [0]
     ask(reactor, "vm.update", user=ANN, vm_id=0, template="LABELS = web")
     assert reactor.cluster.vms[0].requirements == ""
+
+
+@pytest.mark.parametrize("name", ["vm.schedule_add", "vm.schedule_update"])
+def test_nobody_lets_the_owner_of_a_vm_do_at_a_set_time_what_they_may_not_do_now(name):
+    reactor = a_site()
+    vm = change(reactor, submit(reactor, BARE, user=ADMIN), group="users", mode=0o660)
+    ask(reactor, "vm.schedule_add", vm_id=vm.vm_id, template="SCHED_ACTION = [ ACTION = hold, TIME = +60 ]")
+    number = {} if name == "vm.schedule_add" else {"action_id": 0}
+
+    def asks(action):
+        template = f"SCHED_ACTION = [ ACTION = {action}, TIME = +60 ]"
+        return code(lambda: ask_with(reactor, name, {"vm_id": vm.vm_id, "template": template, **number}, user=ANN))
+
+    assert [asks(action) for action in ("resched", "poweroff")] == ["forbidden", ""]

@@ -1,5 +1,6 @@
 """Rows that answer with the document of one thing: the request's rights are checked, then the document is drawn."""
 
+import copy
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from innkeeper_controller.opennebula.fragments import escaped_document
 from innkeeper_controller.opennebula.methods.table import Answer, Call, Method, typed
 from innkeeper_controller.opennebula.methods.terms import DECRYPT, named, oid
 from innkeeper_controller.requests import find
+from innkeeper_controller.requests.networks import told
 from innkeeper_controller.turn import RefusalError, Turn
 
 Drawn = str | bytes | list[bytes]
@@ -106,7 +108,9 @@ def _host(call: Call, turn: Turn, number: str) -> str | bytes:
 
 def _network(call: Call, turn: Turn, number: str) -> str:
     record = find.network(turn.cluster, number)
-    return (legacy.network if call.old else network.network)(turn.cluster, record)
+    cluster = copy.copy(turn.cluster)
+    cluster.leases = {lease.mac: lease for lease in told(turn, record)}
+    return (legacy.network if call.old else network.network)(cluster, record)
 
 
 def _user(call: Call, turn: Turn, number: str) -> str:
