@@ -13,6 +13,8 @@ from innkeeper_controller.cli.complete import CLUSTERS, NETWORKS
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import Column, Json, fields, table
 
+NETWORK = click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+
 
 @click.group("network", cls=NounGroup)
 def network() -> None:
@@ -138,7 +140,7 @@ def list_(inn: Invocation) -> None:
 
 
 @verb("show", "inn network show lan", of=network)
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 def show(inn: Invocation, name_or_id: str) -> None:
     """Show one network."""
     answer = inn.call("network.show", network=name_or_id)
@@ -170,7 +172,7 @@ def _show_text(answer: Json) -> str:
     "inn network reserve lan --grow mine --size 3",
     of=network,
 )
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 @click.argument("name", required=False)
 @click.option("--size", type=int, required=True, help="How many addresses, in a row.")
 @click.option("--grow", metavar="NETWORK", help="The reservation that is to have them, in place of a new one.")
@@ -197,7 +199,7 @@ def reserve(
 
 
 @verb("delete", "inn network delete lan", of=network)
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 def delete(inn: Invocation, name_or_id: str) -> None:
     """Delete a network that no VM has an address of."""
     answer = inn.call("network.delete", network=name_or_id)
@@ -205,7 +207,7 @@ def delete(inn: Invocation, name_or_id: str) -> None:
 
 
 @verb("hold", "inn network hold lan 10.0.0.20", of=network)
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 @click.argument("address", metavar="IP|MAC")
 def hold(inn: Invocation, name_or_id: str, address: str) -> None:
     """Keep an address from everybody."""
@@ -214,7 +216,7 @@ def hold(inn: Invocation, name_or_id: str, address: str) -> None:
 
 
 @verb("release", "inn network release lan 10.0.0.20", of=network)
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 @click.argument("address", metavar="IP|MAC")
 def release(inn: Invocation, name_or_id: str, address: str) -> None:
     """Give a held address free again."""
@@ -227,7 +229,7 @@ def _lease(answer: Json) -> str:
 
 
 @verb("leases", "inn network leases lan", of=network)
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 def leases(inn: Invocation, name_or_id: str) -> None:
     """List the addresses that are leased or held, and by whom."""
     answer = inn.call("network.leases", network=name_or_id)
@@ -258,7 +260,7 @@ _NOTES = click.option("--set", "notes", multiple=True, metavar="KEY=VALUE", help
     "inn network range add lan 10.0.2.10/50 --set TYPE=IP4_6 --set GLOBAL_PREFIX=2001:db8::",
     of=ranges,
 )
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 @click.argument("wanted", metavar="IP/COUNT", type=Range())
 @_NOTES
 def add_range(inn: Invocation, name_or_id: str, wanted: dict[str, object], notes: tuple[str, ...]) -> None:
@@ -279,7 +281,7 @@ def _range_template(keys: dict[str, object]) -> str:
     "inn network range update lan 1 --set NOTE=printers",
     of=ranges,
 )
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 @click.argument("ar_id", metavar="RANGE", type=int)
 @click.option("--size", type=int, help="How many addresses it is to have.")
 @_NOTES
@@ -295,7 +297,7 @@ def update_range(inn: Invocation, name_or_id: str, ar_id: int, *, size: int | No
 
 
 @verb("delete", "inn network range delete lan 1", "inn network range delete lan 1 --force", of=ranges)
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 @click.argument("ar_id", metavar="RANGE", type=int)
 @click.option("--force", is_flag=True, help="Held addresses go with it; those of VMs and reservations do not.")
 def delete_range(inn: Invocation, name_or_id: str, ar_id: int, *, force: bool) -> None:
@@ -305,7 +307,7 @@ def delete_range(inn: Invocation, name_or_id: str, ar_id: int, *, force: bool) -
 
 
 @verb("free", "inn network range free mine 0", of=ranges)
-@click.argument("name_or_id", metavar="NETWORK", shell_complete=NETWORKS)
+@NETWORK
 @click.argument("ar_id", metavar="RANGE", type=int)
 def free_range(inn: Invocation, name_or_id: str, ar_id: int) -> None:
     """Give a range of a reservation back."""

@@ -96,6 +96,8 @@ class Pool:
     draw: Callable[[Cluster, Any], str]
     #: What stands behind all of them.
     end: Callable[[Cluster], str] = lambda _: ""
+    #: Whether its calls name whose things are meant, and which of them.
+    is_paged: bool = True
 
     def document(self, turn: Turn, flag: int, wanted: Range, *, newest_first: bool) -> str:
         """Return the pool as the caller sees it."""
@@ -142,6 +144,7 @@ POOLS: Final[Mapping[str, Pool]] = {
         request="datastore.list",
         records=lambda cluster: cluster.datastores.values(),
         number="datastore_id",
+        is_paged=False,
         draw=datastore.datastore,
     ),
     "one.clusterpool.info": Pool(
@@ -149,6 +152,7 @@ POOLS: Final[Mapping[str, Pool]] = {
         request="cluster.list",
         records=lambda cluster: cluster.clusters.values(),
         number="cluster_id",
+        is_paged=False,
         draw=cluster_documents.cluster_document,
     ),
     "one.userpool.info": Pool(
@@ -156,6 +160,7 @@ POOLS: Final[Mapping[str, Pool]] = {
         request="user.list",
         records=lambda cluster: cluster.users.values(),
         number="user_id",
+        is_paged=False,
         draw=_user,
         end=default_user_quotas,
     ),
@@ -164,6 +169,7 @@ POOLS: Final[Mapping[str, Pool]] = {
         request="group.list",
         records=lambda cluster: cluster.groups.values(),
         number="group_id",
+        is_paged=False,
         draw=_group,
         end=default_group_quotas,
     ),

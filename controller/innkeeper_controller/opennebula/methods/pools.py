@@ -27,9 +27,6 @@ RANGE: Final = (integer("start id", -1), integer("end id", -1))
 #: Some clients send one argument more than there is.
 _UNUSED: Final = integer("unused", -1)
 _OF_VMS: Final[tuple[Argument, ...]] = (FLAG, *RANGE, integer("state", NOT_DONE), text("search", ""))
-_UNPAGED: Final = frozenset(
-    {"one.clusterpool.info", "one.datastorepool.info", "one.userpool.info", "one.grouppool.info"}
-)
 
 
 def _range(call: Call) -> Range:
@@ -159,8 +156,7 @@ def _pool(name: str, pool: Pool) -> Method:
     old = _OLD.get(name)
 
     async def act(call: Call) -> Answer:
-        flag = call.values.get("filter flag", ALL)
-        wanted = _range(call) if "start id" in call.values else Range()
+        flag, wanted = (call["filter flag"], _range(call)) if pool.is_paged else (ALL, Range())
         if call.old and old is not None:
             return await look(
                 call,
@@ -175,7 +171,7 @@ def _pool(name: str, pool: Pool) -> Method:
             lambda _, turn: pool.document(turn, flag, wanted, newest_first=call.desk.newest_first),
         )
 
-    arguments = () if name in _UNPAGED else (FLAG, *RANGE, _UNUSED)
+    arguments = (FLAG, *RANGE, _UNUSED) if pool.is_paged else ()
     return Method(name=name, arguments=arguments, requests=(pool.request,), act=act, gives="string")
 
 
