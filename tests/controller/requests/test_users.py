@@ -128,7 +128,10 @@ def test_a_token_for_the_only_group_of_its_user_lets_in_to_no_more_than_that():
 
     assert asks("user.login", valid_s=-1) == "forbidden"
     assert asks("user.password", password="x") == "forbidden"
-    assert asks("user.login", group="users", valid_s=60) == ""
+    assert asks("user.login", group="users", valid_s=60) == "forbidden"
+    assert asks("user.login", token=token, group="users", valid_s=-1) == "forbidden"
+    assert asks("user.login", valid_s=0) == "forbidden"
+    assert asks("user.login", token=token, valid_s=0) == ""
     assert reactor.cluster.users["ann"].password == ann.password
 
 
