@@ -126,8 +126,19 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # older click has none
             self.fail(str(error), param, ctx)
 
 
+class Room(Size):
+    """A size that something is to have; with its unit, for OpenNebula counts in MB where others count in bytes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's own
+        """Return bytes."""
+        if isinstance(value, str) and value.strip().isdecimal():
+            self.fail(f"{value} has no unit; say {value}M or {value}G", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 SPAN = Span()
 SIZE = Size()
+ROOM = Room()
 
 
 def common_options(*, hidden: bool) -> list[click.Option]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from innkeeper_controller.cli import ownership, words
-from innkeeper_controller.cli.commands import SIZE, NounGroup, verb
+from innkeeper_controller.cli.commands import ROOM, SIZE, NounGroup, verb
 from innkeeper_controller.cli.complete import DATASTORES, HOSTS, IMAGES
 from innkeeper_controller.cli.follow import Deadline, ended, follow_operation
 from innkeeper_controller.cli.invocation import Invocation
@@ -59,7 +59,7 @@ COLUMNS = (
     "--path", help="File on a host, below an import directory of its agent: absolute, or relative with --host."
 )
 @click.option("--url", help="Address that a host fetches it from.")
-@click.option("--empty", "empty_bytes", type=SIZE, help="Make it empty, of that size.")
+@click.option("--empty", "empty_bytes", type=ROOM, help="Make it empty, of that size.")
 @click.option(
     "--template",
     metavar="FILE|-",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from innkeeper_controller.cli.commands import SIZE, verb
+from innkeeper_controller.cli.commands import ROOM, verb
 from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.vm.life import act_on
@@ -25,7 +25,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]  # older click has none
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return MiB, rounded up."""
-        return mib_for(SIZE.convert(value, param, ctx))
+        return mib_for(ROOM.convert(value, param, ctx))
 
 
 AMOUNT = Amount()
