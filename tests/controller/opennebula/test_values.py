@@ -38,6 +38,7 @@ from innkeeper_controller.records import (
     StoredTemplate,
 )
 from innkeeper_plugins.vocabulary import (
+    Graphics,
     HostId,
     OperationId,
     VmId,
@@ -147,6 +148,13 @@ def test_a_vms_template_has_its_capacity_disks_and_cards():
         "MODEL": "virtio",
         "SECURITY_GROUPS": "0",
     }
+
+
+def test_a_screen_has_its_type_as_opennebula_writes_it_and_no_password():
+    spec = _replace(WEB.spec, graphics=Graphics(listen="0.0.0.0", port=5907, password="secret"))
+    shown = read(vm(site(), _replace(WEB, spec=spec))).TEMPLATE["GRAPHICS"]
+
+    assert dict(shown) == {"TYPE": "VNC", "LISTEN": "0.0.0.0", "PORT": "5907"}
 
 
 def test_a_vms_stays_have_the_times_of_their_parts():

@@ -76,7 +76,7 @@ def graphics(spec: Vm) -> str:
         return ""
     return vector(
         "GRAPHICS",
-        {"TYPE": screen.type, "LISTEN": screen.listen, "PORT": screen.port, "KEYMAP": screen.keymap},
+        {"TYPE": screen.type.upper(), "LISTEN": screen.listen, "PORT": screen.port, "KEYMAP": screen.keymap},
     )
 
 
