@@ -86,8 +86,24 @@ def fill(
         text = "The same content is just being deleted on its host; delete the image and add it again."
         fail(turn, image_id, text)
         return False
+    excess = _excess_of(turn, image, facts) if image is not None and not image.sha256 else ""
     take_over(turn, image_id, facts, host_id, operation_id=operation_id)
-    return True
+    if excess:
+        # It counts with what it has, so that nobody gets more by asking for much at once, until it is deleted.
+        fail(turn, image_id, excess)
+    return not excess
+
+
+def _excess_of(turn: Turn, image: Image, facts: Facts) -> str:
+    """Return why a new image is more than its owner or group may have, now that its size is known; empty for none."""
+    had = amounts_of(image)
+    whole = amounts_of(_replace(image, virtual_size_bytes=facts.virtual_size_bytes))
+    more = {name: amount - had.get(name, 0.0) for name, amount in whole.items() if amount > had.get(name, 0.0)}
+    try:
+        quotas.charge(turn, image.owner, image.group, more)
+    except RefusalError as refusal:
+        return f"{refusal} Delete the image."
+    return ""
 
 
 def _is_being_dropped(cluster: Cluster, digest: Digest, host_id: HostId | None) -> bool:

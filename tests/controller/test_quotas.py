@@ -18,9 +18,12 @@ from tests.controller.builders import (
     ask,
     ask_with,
     change,
+    digest,
+    leg_ended,
     picture,
     put,
     refusal,
+    say,
     submit,
     turn_of,
 )
@@ -251,3 +254,24 @@ def test_what_is_made_anew_counts_as_running_again(state):
     assert refused is not None
     assert refused.code == "over_quota"
     assert picture(reactor.cluster) == before
+
+
+@pytest.mark.parametrize(("limit_mib", "state"), [(1, "error"), (2, "ready")])
+def test_an_image_that_turns_out_too_large_is_of_no_use(limit_mib, state):
+    reactor = a_site()
+    change(reactor, reactor.cluster.images[0], owner="bob", group="oneadmin")
+    limit(reactor, f"datastore.default.size={limit_mib}")
+    ask(reactor, "image.add", user=ANN, name="new", url="http://x/y")
+    operation = next(each for each in reactor.cluster.operations.values() if each.subject == "image:1")
+    facts = {"sha256": digest("b"), "size_bytes": 9, "virtual_size_bytes": 2 * 1024 * 1024, "format": "raw"}
+    step = operation.plan.legs[0].steps[0].step_id
+
+    say(reactor, 1, leg_ended(operation, results={step: facts}))
+    image = reactor.cluster.images[1]
+
+    assert (image.state, reactor.cluster.usages.of(("user", "ann"))["datastore.default.size"]) == (state, 2.0)
+    assert ("may have 1 of datastore.default.size" in image.error) == (state == "error")
+    assert (refusal(lambda: ask(reactor, "image.enable", user=ANN, image="new", enabled=True)) is None) == (
+        state == "ready"
+    )
+    assert refusal(lambda: ask(reactor, "image.delete", user=ANN, image="new")) is None
