@@ -8,7 +8,7 @@ from innkeeper_controller.records import OWNER_ONLY, AddressLease, AddressRange,
 from innkeeper_controller.requests import find, ranges
 from innkeeper_controller.requests.clusters import clusters_of_new
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
-from innkeeper_controller.requests.templates import keys_from, network_from
+from innkeeper_controller.requests.templates import check_wire, keys_from, network_from
 from innkeeper_controller.requests.views import LeaseView, NetworkView, lease_view, network_view
 from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.restricted import NETWORK as RESTRICTED
@@ -93,6 +93,7 @@ def add(turn: Turn, params: AddNetwork) -> NetworkView:
         "ranges": (),
     }
     network = ranges.with_ranges(msgspec.convert(whole, type=Network), wanted.get("ranges", ()))  # type: ignore[arg-type]  # the template's
+    check_wire(network)
     turn.put(network)
     turn.event("network.added", f"network:{network_id}", name=name)
     return network_view(turn.cluster, network)

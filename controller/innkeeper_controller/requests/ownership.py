@@ -14,7 +14,7 @@ from innkeeper_controller.records import Datastore, Host, Image, Lock, Network, 
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.admission import NAMED
 from innkeeper_controller.requests.table import Need, Request, Who
-from innkeeper_controller.requests.templates import keep_restricted, network_from
+from innkeeper_controller.requests.templates import check_wire, keep_restricted, network_from
 from innkeeper_controller.requests.users import noted
 from innkeeper_controller.templates import restricted
 from innkeeper_controller.turn import RefusalError, Turn
@@ -206,7 +206,8 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
         given = keep_restricted(turn, record.attributes, given, *_restricted_of(turn, record))
     values: dict[str, object] = {field: given}
     if isinstance(record, Network):
-        values |= _network_values(turn, record, given)
+        values |= _network_values(turn, record, given, append=params.append)
+        check_wire(_replace(record, **values))
     if isinstance(record, VmRecord):
         values |= _vm_values(given, append=params.append)
     if isinstance(record, Host) and any("\n" in value for value in given.values()):
@@ -237,8 +238,12 @@ def _vm_values(given: dict[str, str], *, append: bool) -> dict[str, object]:
     return fields
 
 
-def _network_values(turn: Turn, network: Network, given: dict[str, str]) -> dict[str, object]:
-    """Return the fields that attributes of a network stand for; these become no notes."""
+def _network_values(turn: Turn, network: Network, given: dict[str, str], *, append: bool) -> dict[str, object]:
+    """Return the fields that attributes of a network stand for; these become no notes.
+
+    What replaces everything leaves the wire as it is, but not what guests are told of the network.
+    """
+    told: dict[str, object] = {} if append else {"gateway": "", "netmask": "", "dns": ""}
     is_admin = turn.user is None or turn.user.is_admin
     wires = sorted(_NETWORK_WIRES & given.keys() - network.attributes.keys())
     if wires and not is_admin:
@@ -246,7 +251,7 @@ def _network_values(turn: Turn, network: Network, given: dict[str, str]) -> dict
     acting = {name: given.pop(name) for name in _NETWORK_FIELDS if name in given}
     read = network_from("", acting, ())
     empty = {_NETWORK_FIELDS[name]: "" for name, text in acting.items() if not text and name != "VLAN_ID"}
-    return empty | {field: read[field] for field in _NETWORK_FIELDS.values() if field in read}
+    return told | empty | {field: read[field] for field in _NETWORK_FIELDS.values() if field in read}
 
 
 Handler = Callable[[Turn, str, Any], OwnedView]

@@ -104,7 +104,7 @@ REQUESTS = (
         path="/v1/verify",
         params=Nothing,
         answer=Verdict,
-        who=Who.USER,
+        who=Who.ADMIN,
         summary="Check that everything agrees: capacity, leases, operations, places.",
         handler=check,
     ),

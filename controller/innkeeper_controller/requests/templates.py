@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from innkeeper_controller.records import AddressRange
+from innkeeper_controller.records import AddressRange, Network
 from innkeeper_controller.templates import attributes_of, parse
 from innkeeper_controller.templates.attributes import Attribute, Pair
 from innkeeper_controller.templates.errors import TemplateError, sentence
@@ -157,3 +157,17 @@ def kept_from(text: str) -> dict[str, str]:
     """
     with refused_mistakes():
         return kept_as_text(parse(text)) if text else {}
+
+
+def check_wire(network: Network) -> None:
+    """Refuse a VLAN or a device without a bridge: hosts make none, and guests would be on another wire unawares.
+
+    Raises:
+        RefusalError: ``bad_request``.
+    """
+    if not network.bridge and (network.vlan_id is not None or network.physical_device):
+        raise RefusalError(
+            "bad_request",
+            "A network with VLAN_ID or PHYDEV needs a BRIDGE that is on the hosts: they make none themselves. "
+            "Make one on each host over the VLAN's device, and name it.",
+        )

@@ -53,7 +53,7 @@ class NamedUser(Value):
 
 
 class NewPassword(Value):
-    """A user and the new password; empty for none."""
+    """A user and the new password."""
 
     user: str
     password: str
@@ -266,6 +266,9 @@ def password(turn: Turn, params: NewPassword) -> UserView:
     """Change a password; login tokens stay."""
     user = find.user(turn.cluster, params.user)
     _refuse_narrowed(turn)
+    if not params.password:
+        text = f"An empty password lets nobody in; `inn user disable {user.name}` keeps a user out."
+        raise RefusalError("bad_request", text)
     return _view(turn, _changed(turn, user, "password_changed", **_password(turn, params.password)))
 
 

@@ -210,10 +210,11 @@ REACHES_THE_WIRE = ("bridge", "vn_mad", "vlan_id", "physical_device")
 @pytest.mark.parametrize("field", REACHES_THE_WIRE)
 def test_only_an_administrator_says_where_a_network_reaches_the_wire(field):
     value = 7 if field == "vlan_id" else "br0"
+    wire = {"bridge": "br0", field: value}
     error = refused(a_reactor(), "network.add", user=ANN, name="x", ranges=(RANGE,), **{field: value})
 
     assert error.code == "forbidden"
-    assert getattr(ask(a_reactor(), "network.add", name="x", ranges=(RANGE,), **{field: value}), field) == value
+    assert getattr(ask(a_reactor(), "network.add", name="x", ranges=(RANGE,), **wire), field) == value
 
 
 def test_a_network_keeps_what_is_not_ours_and_belongs_to_who_made_it():
@@ -438,3 +439,20 @@ def test_a_reservation_counts_against_the_limits_of_its_owner():
 
     assert error.code == "over_quota"
     assert reactor.cluster.usages.of(("user", "ann")) == {"network.0.leases": 2.0}
+
+
+def test_a_vlan_without_a_bridge_on_the_hosts_is_refused():
+    reactor = a_site()
+    made = refused(reactor, "network.add", template="NAME = vl\nVN_MAD = 802.1Q\nPHYDEV = eth0\nVLAN_ID = 50\n")
+    changed = refused(reactor, "network.update", network="lan", template="VLAN_ID = 50\n", append=True)
+
+    assert [made.code, changed.code] == ["bad_request"] * 2
+
+
+def test_an_update_that_replaces_all_leaves_nothing_of_what_guests_were_told():
+    reactor = a_site()
+    ask(reactor, "network.update", network="lan", template="GATEWAY = 10.0.0.254\nDNS = 10.0.0.253\n", append=True)
+    ask(reactor, "network.update", network="lan", template="NOTE = new\n", append=False)
+    lan = reactor.cluster.networks[0]
+
+    assert (lan.gateway, lan.dns, lan.attributes) == ("", "", {"NOTE": "new"})
