@@ -117,7 +117,7 @@ def _show_text(answer: Json) -> str:
             ("Type", answer.get("type", "image")),
             ("Driver", answer["driver"]),
             ("Kept in", answer["kept_in"] if answer.get("kept_in", answer["name"]) != answer["name"] else ""),
-            ("New images", "" if answer.get("enabled", True) else "none: it is disabled"),
+            ("New images", "taken" if answer.get("enabled", True) else "none: it is disabled"),
             ("Clusters", words.joined(answer.get("clusters", ()))),
             ("Owner", answer.get("owner", "")),
             ("Images", answer.get("images", 0)),

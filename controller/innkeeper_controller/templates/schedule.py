@@ -75,14 +75,18 @@ def _action(group: Group, findings: Findings) -> SchedActionTemplate:
         after_s=int(relative[1]) if relative else None,
         args=group.text("ARGS"),
         repeat=repeat,
-        days=group.text("DAYS").replace(" ", ""),
+        days=",".join(map(str, sorted(set(_days(group))))),
         end_type=end_type,
         end_value=group.integer("END_VALUE") if "END_VALUE" in group.entries else None,
     )
 
 
+def _days(group: Group) -> list[int]:
+    return [int(day) for day in group.text("DAYS").split(",") if day.strip().isdecimal()]
+
+
 def _check_days(group: Group, repeat: int | None, findings: Findings) -> None:
-    days = [int(day) for day in group.text("DAYS").split(",") if day.strip()]
+    days = _days(group)
     place = group.place("DAYS")
     if repeat is None:
         if days:
