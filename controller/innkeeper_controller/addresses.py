@@ -8,6 +8,7 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -52,6 +53,7 @@ class RangeFault(Value):
     message: str
 
 
+@lru_cache(maxsize=4096)  # the first address of a range is asked for with each of its leases
 def parse_ip(text: str) -> int:
     """Return the number of a dotted IPv4 address.
 

@@ -29,6 +29,8 @@ _YES = frozenset({"YES", "TRUE", "1", "ON"})
 
 
 def _network_address(nic: Nic) -> str:
+    if not (nic.ip and nic.netmask):
+        return ""
     try:
         return str(ipaddress.IPv4Network(f"{nic.ip}/{nic.netmask}", strict=False).network_address)
     except ValueError:
