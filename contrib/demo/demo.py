@@ -175,6 +175,8 @@ def main() -> int:
         return end_kept(arguments.stop)
     # A request to end is an interruption like Ctrl-C: everything is put away first.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    # Who is started in the background of a script would not hear it otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return show(keep=arguments.keep, simulated=arguments.simulated)
     except KeyboardInterrupt:
