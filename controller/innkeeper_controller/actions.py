@@ -261,8 +261,7 @@ def resched(turn: Turn, vm: VmRecord) -> None:
     Raises:
         RefusalError: ``wrong_state``.
     """
-    if vm.state is not VmState.RUNNING:
-        raise RefusalError("wrong_state", f"resched is possible for a VM that is RUNNING; this one is {vm.state}.")
+    operations.check_change("resched", vm.state)
     turn.put(_replace(vm, resched=True))
 
 

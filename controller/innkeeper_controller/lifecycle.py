@@ -151,6 +151,16 @@ MOVES: dict[tuple[VmState, str], VmState] = {
     (RUNNING, "host_lost"): UNKNOWN,
 }
 
+_BUILT_ANEW = frozenset({PENDING, HOLD, POWEROFF, UNDEPLOYED})
+
+#: ``{request: states}`` for requests that change what a VM has, or is to have, and leave it where it is.
+CHANGES: dict[str, frozenset[VmState]] = {
+    "resize": _BUILT_ANEW | {RUNNING},
+    # A saved guest goes on as it was, whatever is said of it meanwhile.
+    "update_conf": _BUILT_ANEW | {RUNNING, FAILED},
+    "resched": frozenset({RUNNING}),
+}
+
 #: ``{(state, what its host says): state}`` for a VM at rest.
 CORRECTIONS: dict[tuple[VmState, PowerState], VmState] = {
     (RUNNING, PowerState.OFF): POWEROFF,
@@ -199,6 +209,17 @@ def move(state: VmState, request: str) -> VmState:
         possible = sorted(origin for origin, name in MOVES if name == request)
         raise IllegalMoveError(f"{request} is possible for a VM that is {' or '.join(possible)}; this one is {state}")
     return MOVES[state, request]
+
+
+def check_change(request: str, state: VmState) -> None:
+    """Let a request change what a VM in that state has.
+
+    Raises:
+        IllegalMoveError: it is not possible; the text names the states that it works in.
+    """
+    if state not in CHANGES[request]:
+        possible = " or ".join(sorted(CHANGES[request]))
+        raise IllegalMoveError(f"{request} is possible for a VM that is {possible}; this one is {state}")
 
 
 def enter(kind: OperationKind, origin: VmState, state: VmState, phase: VmState) -> VmState:

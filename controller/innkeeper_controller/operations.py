@@ -137,6 +137,18 @@ def check_route(kind: OperationKind, state: VmState) -> None:
         raise RefusalError("wrong_state", f"{error}.") from error
 
 
+def check_change(request: str, state: VmState) -> None:
+    """Refuse a change of what a VM has in a state that the lifecycle does not have it in.
+
+    Raises:
+        RefusalError: ``wrong_state``.
+    """
+    try:
+        lifecycle.check_change(request, state)
+    except IllegalMoveError as error:
+        raise RefusalError("wrong_state", f"{error}.") from error
+
+
 def send_leg(turn: Turn, operation: Operation) -> None:
     """Ask the host of the current leg, and let it fetch what it needs; nothing where the host is not there."""
     leg = operation.plan.legs[operation.leg]

@@ -14,8 +14,6 @@ from innkeeper_plugins.vocabulary import Capacity, Disk, DiskKind, Vm, VmState
 
 _replace = msgspec.structs.replace
 
-#: States in which the next boot builds the guest anew: what it takes is only a number until then.
-_BUILT_ANEW: Final = frozenset({VmState.PENDING, VmState.HOLD, VmState.POWEROFF, VmState.UNDEPLOYED})
 #: More than any machine has.
 MAX_CORES: Final = 4096
 MAX_MEMORY_MIB: Final = 64 * 1024 * 1024
@@ -46,9 +44,7 @@ def resize(
     """
     operations.check_free(turn, vm)
     spec = _shared(vm.spec, cpu_cores, vcpus, memory_mib)
-    if vm.state is not VmState.RUNNING and vm.state not in _BUILT_ANEW:
-        possible = " or ".join(sorted({VmState.RUNNING, *_BUILT_ANEW}))
-        raise RefusalError("wrong_state", f"resize is possible for a VM that is {possible}; this one is {vm.state}.")
+    operations.check_change("resize", vm.state)
     after = _replace(vm, spec=spec)
     changes.charge(turn, vm, after)
     host = turn.cluster.hosts.get(vm.host_id) if vm.host_id is not None else None

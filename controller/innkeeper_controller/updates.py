@@ -15,7 +15,7 @@ from innkeeper_controller.templates.context import expand
 from innkeeper_controller.templates.errors import in_order
 from innkeeper_controller.templates.vm import VmTemplate, vm_template
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import Boot, Vm, VmState
+from innkeeper_plugins.vocabulary import Boot, Vm
 
 _replace = msgspec.structs.replace
 
@@ -32,16 +32,6 @@ _FIELDS: Final = {
 }
 #: What OpenNebula's clients send beside them; it has no effect here.
 _WITHOUT_EFFECT: Final = frozenset({"BACKUP_CONFIG", "TPM"})
-_SETTLED: Final = frozenset(
-    {
-        VmState.PENDING,
-        VmState.HOLD,
-        VmState.RUNNING,
-        VmState.POWEROFF,
-        VmState.UNDEPLOYED,
-        VmState.FAILED,
-    }
-)
 
 
 def update_conf(turn: Turn, vm: VmRecord, text: str, *, append: bool) -> None:
@@ -57,9 +47,7 @@ def update_conf(turn: Turn, vm: VmRecord, text: str, *, append: bool) -> None:
         RefusalError: ``busy``, ``wrong_state``, ``bad_template`` or ``forbidden``.
     """
     operations.check_free(turn, vm)
-    if vm.state not in _SETTLED:
-        possible = " or ".join(sorted(_SETTLED))
-        raise RefusalError("wrong_state", f"This is possible for a VM that is {possible}; this one is {vm.state}.")
+    operations.check_change("update_conf", vm.state)
     attributes = _parsed(text)
     submission.check_restricted(turn, attributes)
     named = {each.name for each in attributes}

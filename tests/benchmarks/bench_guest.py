@@ -51,7 +51,8 @@ def real_host(host: Fleet) -> Iterator[Path]:
     with (directory / "agent.log").open("wb") as log:
         agent = subprocess.Popen([command, "run", *options], stdout=log, stderr=log)
     try:
-        _wait(lambda: host.client.call("host.show", host="real")["state"] == "on", "the host is on")
+        # It is on before it has said what it has.
+        _wait(lambda: host.client.call("host.show", host="real")["capacity"].get("cpu_cores", 0) > 0, "the host is on")
         yield directory / "datastore"
     finally:
         agent.terminate()

@@ -12,7 +12,8 @@ from innkeeper_controller.requests import find
 from innkeeper_controller.requests.belongings import belongings
 from innkeeper_controller.requests.limits import new_limits
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
-from innkeeper_controller.requests.users import drop_rules, noted
+from innkeeper_controller.requests.templates import noted
+from innkeeper_controller.requests.users import drop_rules
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
 

@@ -14,8 +14,7 @@ from innkeeper_controller.records import Datastore, Host, Image, Lock, Network, 
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.admission import NAMED
 from innkeeper_controller.requests.table import Need, Request, Who
-from innkeeper_controller.requests.templates import check_wire, keep_restricted, network_from
-from innkeeper_controller.requests.users import noted
+from innkeeper_controller.requests.templates import check_wire, keep_restricted, network_from, noted
 from innkeeper_controller.templates import restricted
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.usage import amounts_of

@@ -13,6 +13,8 @@ from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.templates.vm import with_overrides
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 
+#: What people note of a thing may have so many characters.
+MAX_NOTES = 256 * 1024
 #: Ranges of one network; each is compared with all others.
 MAX_RANGES = 256
 
@@ -171,3 +173,15 @@ def check_wire(network: Network) -> None:
             "A network with VLAN_ID or PHYDEV needs a BRIDGE that is on the hosts: they make none themselves. "
             "Make one on each host over the VLAN's device, and name it.",
         )
+
+
+def noted(old: dict[str, str], template: str, *, append: bool) -> dict[str, str]:
+    """Return the attributes of a thing after people noted something.
+
+    Raises:
+        RefusalError: ``bad_template``, or ``too_large``.
+    """
+    attributes = (old if append else {}) | kept_from(template)
+    if sum(len(name) + len(value) for name, value in attributes.items()) > MAX_NOTES:
+        raise RefusalError("too_large", f"The attributes of a thing have at most {MAX_NOTES} characters.")
+    return attributes

@@ -1,20 +1,17 @@
 """Requests about users: who may ask, how they are known, and which groups they are in; secrets are never shown."""
 
-import hashlib
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
-from innkeeper_controller import access, acl, passwords
+from innkeeper_controller import access, acl, logins
 from innkeeper_controller.access import Right
-from innkeeper_controller.narrowing import is_narrowed
-from innkeeper_controller.records import ADMINS, USERS, Group, LoginToken, Moment, User
+from innkeeper_controller.records import ADMINS, USERS, Group, Moment, User
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.belongings import belongings
 from innkeeper_controller.requests.limits import new_limits
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
-from innkeeper_controller.requests.templates import kept_from
+from innkeeper_controller.requests.templates import noted
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import Value
 
@@ -26,13 +23,6 @@ FIRST_USER: Final = 0
 DRIVERS: Final = ("core", "public")
 #: Words that events name as actors.
 _RESERVED: Final = frozenset({"controller", "scheduler", "agent"})
-#: Login tokens of one user that have not ended.
-MAX_TOKENS: Final = 64
-_TOKEN_BYTES: Final = 32
-_MIN_TOKEN_CHARACTERS: Final = 32
-_MAX_TOKEN_CHARACTERS: Final = 512
-#: What people note of a thing may have so many characters.
-MAX_NOTES: Final = 256 * 1024
 
 
 class AddUser(Value):
@@ -182,7 +172,7 @@ def add(turn: Turn, params: AddUser) -> UserView:
         groups=groups,
         auth_driver=params.driver,
         created_at_s=turn.now_s,
-        **_password(turn, params.password),
+        **logins.password_fields(turn, params.password),
     )
     turn.put(user)
     turn.event("user.added", f"user:{user.name}", user_id=user.user_id, groups=user.groups)
@@ -206,18 +196,6 @@ def _joinable(turn: Turn, wanted: str) -> str:
 def _check_driver(driver: str) -> None:
     if driver not in DRIVERS:
         raise RefusalError("bad_request", f"Users are known by {' or '.join(DRIVERS)} here, not by {driver[:40]!r}.")
-
-
-def _password(turn: Turn, password: str) -> dict[str, Any]:
-    """Return what a user's record keeps of a new password."""
-    if len(password) > passwords.MAX_PASSWORD_CHARACTERS:
-        raise RefusalError("bad_request", f"A password has at most {passwords.MAX_PASSWORD_CHARACTERS} characters.")
-    assert turn.entropy is not None, "requests have entropy"
-    old = passwords.sha1_of(password) if turn.settings.sha1_passwords else ""
-    return {
-        "password": passwords.hashed(password, turn.entropy),
-        "password_sha1": passwords.hashed(old, turn.entropy),
-    }
 
 
 def users(turn: Turn, _params: Nothing) -> tuple[UserView, ...]:
@@ -265,77 +243,22 @@ def _dismiss(turn: Turn, group: Group, name: str) -> None:
 def password(turn: Turn, params: NewPassword) -> UserView:
     """Change a password; login tokens stay."""
     user = find.user(turn.cluster, params.user)
-    _refuse_narrowed(turn)
+    logins.refuse_narrowed(turn)
     if not params.password:
         text = f"An empty password lets nobody in; `inn user disable {user.name}` keeps a user out."
         raise RefusalError("bad_request", text)
-    return _view(turn, _changed(turn, user, "password_changed", **_password(turn, params.password)))
-
-
-def _refuse_narrowed(turn: Turn) -> None:
-    """Refuse what a token for one group must not reach: all that lets in without it."""
-    if is_narrowed(turn.user):
-        raise RefusalError("forbidden", "A token for one group cannot do this; use your password, or another token.")
+    return _view(turn, _changed(turn, user, "password_changed", **logins.password_fields(turn, params.password)))
 
 
 def login(turn: Turn, params: LogIn) -> LoggedIn:
     """Make a login token, give one another end, or drop one or all."""
     user = find.user(turn.cluster, params.user)
-    # Whoever knows a token may drop it. More would give a token for one group a longer life, or take others theirs.
-    if params.valid_s != 0 or not params.token:
-        _refuse_narrowed(turn)
-    kept = tuple(each for each in user.tokens if each.expires_at_s is None or each.expires_at_s > turn.now_s)
     if params.valid_s == 0:
-        return _log_out(turn, user, kept, params.token)
-    if params.valid_s < -1:
-        raise RefusalError("bad_request", "valid_s is seconds, -1 for no end or 0 to drop the token.")
-    group = _login_group(turn, user, params.group)
-    token = params.token or _random_token(turn)
-    if not _MIN_TOKEN_CHARACTERS <= len(token) <= _MAX_TOKEN_CHARACTERS:
-        text = f"A token of your own has {_MIN_TOKEN_CHARACTERS} to {_MAX_TOKEN_CHARACTERS} characters; give none."
-        raise RefusalError("bad_request", text)
-    made = LoginToken(
-        token_sha256=_sha256(token),
-        expires_at_s=None if params.valid_s < 0 else turn.now_s + params.valid_s,
-        group=group,
-    )
-    if turn.cluster.user_of_token.get(made.token_sha256, user.name) != user.name:
-        raise RefusalError("bad_request", "This token is in use; let one be made for you.")
-    others = _without(kept, made.token_sha256)
-    if len(others) >= MAX_TOKENS:
-        raise RefusalError("too_many", f"User {user.name} has {MAX_TOKENS} login tokens already; drop some.")
-    detail = {"expires_at_s": made.expires_at_s, "group": group}
-    _changed(turn, user, "logged_in", detail=detail, tokens=(*others, made))
+        logins.log_out(turn, user, params.token)
+        return LoggedIn(token="", expires_at_s=None)
+    group = find.group(turn.cluster, params.group).name if params.group else ""
+    token, made = logins.log_in(turn, user, token=params.token, valid_s=params.valid_s, group=group)
     return LoggedIn(token=token, expires_at_s=made.expires_at_s)
-
-
-def _login_group(turn: Turn, user: User, wanted: str) -> str:
-    """Return the group that the token is for; empty for all of the user's."""
-    group = find.group(turn.cluster, wanted).name if wanted else ""
-    if group and group not in user.groups:
-        raise RefusalError("bad_request", f"User {user.name} is not in the group {group}.")
-    return group
-
-
-def _log_out(turn: Turn, user: User, kept: tuple[LoginToken, ...], token: str) -> LoggedIn:
-    left = _without(kept, _sha256(token)) if token else ()
-    if token and left == kept:
-        raise RefusalError("not_found", f"User {user.name} has no such token; it may have ended.")
-    _changed(turn, user, "logged_out", detail={"tokens": len(user.tokens) - len(left)}, tokens=left)
-    return LoggedIn(token="", expires_at_s=None)
-
-
-def _without(tokens: Iterable[LoginToken], digest: str) -> tuple[LoginToken, ...]:
-    return tuple(each for each in tokens if each.token_sha256 != digest)
-
-
-def _random_token(turn: Turn) -> str:
-    assert turn.entropy is not None, "requests have entropy"
-    return turn.entropy(_TOKEN_BYTES).hex()
-
-
-def _sha256(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def enable(turn: Turn, params: EnableUser) -> UserView:
@@ -390,7 +313,7 @@ def auth(turn: Turn, params: UserAuth) -> UserView:
     if params.driver != "core":
         values |= {"password": "", "password_sha1": ""}
     elif params.password:
-        values |= _password(turn, params.password)
+        values |= logins.password_fields(turn, params.password)
     return _view(turn, _changed(turn, user, "auth_changed", detail={"driver": params.driver}, **values))
 
 
@@ -399,18 +322,6 @@ def update(turn: Turn, params: UpdateUser) -> UserView:
     user = find.user(turn.cluster, params.user)
     attributes = noted(user.attributes, params.template, append=params.append)
     return _view(turn, _changed(turn, user, "updated", attributes=attributes))
-
-
-def noted(old: dict[str, str], template: str, *, append: bool) -> dict[str, str]:
-    """Return the attributes of a thing after people noted something.
-
-    Raises:
-        RefusalError: ``bad_template``, or ``too_large``.
-    """
-    attributes = (old if append else {}) | kept_from(template)
-    if sum(len(name) + len(value) for name, value in attributes.items()) > MAX_NOTES:
-        raise RefusalError("too_large", f"The attributes of a thing have at most {MAX_NOTES} characters.")
-    return attributes
 
 
 def limits(turn: Turn, params: UserLimits) -> UserView:

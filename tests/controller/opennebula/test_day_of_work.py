@@ -195,3 +195,18 @@ def test_an_image_comes_from_a_safe_directory_alone(serve) -> None:
         assert site.spool.size_of(hashlib.sha256(path.read_bytes()).hexdigest()) == 1_048_576
 
     serve(scenario)
+
+
+def test_no_file_is_read_for_who_may_register_no_image(serve) -> None:
+    async def scenario(site, caller) -> None:
+        path = site.directory / "disk.img"
+        path.write_bytes(b"\0" * 4096)
+        site.service._xmlrpc._desk.intake._safe_dirs = (site.directory.resolve(),)
+        for rule in (await caller.ask("acl.info")).ACL:
+            await caller.ask("acl.delrule", rule.ID)
+        with pytest.raises(pyone.OneAuthorizationException, match="CREATE IMAGE"):
+            await caller.ask("image.allocate", f'NAME = "disk"\nPATH = "{path}"', 1, session="ann:ann-token")
+
+        assert site.spool.size_of(hashlib.sha256(path.read_bytes()).hexdigest()) is None
+
+    serve(scenario)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from innkeeper_controller import past_stays
 from innkeeper_controller.opennebula.arguments import integer
 from innkeeper_controller.opennebula.documents import accounting
-from innkeeper_controller.opennebula.methods.table import Answer, Call, Method, typed
+from innkeeper_controller.opennebula.methods.table import Answer, Call, Method, constant, typed
 from innkeeper_controller.opennebula.pools import ALL, MINE, check_flag, meant_by
 from innkeeper_controller.requests.accounting import Months, Span
 
@@ -70,5 +70,16 @@ METHODS: Final = (
         requests=("vm.showback",),
         act=_showback,
         gives="string",
+    ),
+    constant(
+        "one.vmpool.calculateshowback",
+        (
+            integer("start month", -1),
+            integer("start year", -1),
+            integer("end month", -1),
+            integer("end year", -1),
+        ),
+        lambda _: "Showback is reckoned when it is asked for.",
+        note="There is nothing to do beforehand: `one.vmpool.showback` reckons from the VMs' stays.",
     ),
 )

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from innkeeper_controller.access import authorize_creation
 from innkeeper_controller.opennebula.arguments import integer, text, truth
 from innkeeper_controller.opennebula.documents import image
 from innkeeper_controller.opennebula.methods.table import Call, Method, change
@@ -15,6 +16,7 @@ from innkeeper_controller.opennebula.methods.terms import (
     simple,
     update,
 )
+from innkeeper_controller.turn import Turn
 from innkeeper_plugins.vocabulary import ImageId
 
 ABOUT: Final = "image"
@@ -28,6 +30,11 @@ async def _allocate(call: Call) -> int:
         params["datastore"] = str(call["datastore id"])
     path = pairs_of(call["template"]).get("PATH", "")
     if path.startswith("/"):
+        # Before a byte is read: who may register no image costs nothing.
+        controller = call.desk.controller
+        authorize_creation(
+            Turn(call.cluster, controller.reactor.settings, controller.clock(), "", user=call.user), "IMAGE"
+        )
         uploaded = await call.desk.intake.take(path)
         params |= {"upload": True, "sha256": uploaded.sha256, "size_bytes": uploaded.size_bytes}
     answer: Any = await call.ask("image.add", params)
