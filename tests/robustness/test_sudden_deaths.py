@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from ground import FOREVER, ground_in
+from ground import FOREVER, PATIENCE_S, ground_in
 
 from innkeeper_controller.client import RefusedError, UnreachableError
 
@@ -22,6 +22,20 @@ LATER = {
     "h2": ("vm.reboot", "reboot", "hypervisor", "RUNNING"),
     "h3": ("vm.terminate", "cancel", "hypervisor", "DONE"),
     "h4": ("vm.terminate", "delete", "transfer", "DONE"),
+}
+#: ``{host: (request, its parameters, step of the script, verb of a driver that hangs, section)}``
+CHANGES = {
+    "h0": (
+        "vm.attach_disk",
+        {"template": "DISK = [ TYPE = swap, SIZE = 1 ]"},
+        "attach_disk",
+        "attach_disk",
+        "hypervisor",
+    ),
+    "h1": ("vm.attach_nic", {"template": "NIC = [ NETWORK = lan ]"}, "attach_nic", "attach_nic", "hypervisor"),
+    "h2": ("vm.detach_nic", {"nic_id": 0}, "detach_nic", "detach_nic", "hypervisor"),
+    "h3": ("vm.snapshot_create", {"name": "before"}, "snapshot_create", "snapshot_create", "hypervisor"),
+    "h4": ("vm.disk_saveas", {"disk_id": 0, "name": "saved"}, "save_image", "cpds", "transfer"),
 }
 CLIENTS = 6
 EACH = 34
@@ -96,6 +110,35 @@ def test_an_agent_that_dies_in_any_later_step_goes_on_with_it(ground):
 
     ground.check_next(*DEPLOYMENT)
     ground.end([vms["h0"], vms["h1"], vms["h2"]])
+    ground.check_empty()
+
+
+def test_an_agent_that_dies_while_a_vm_is_changed_goes_on_with_it(ground):
+    restart(ground, *CHANGES)
+    vms = {name: ground.submit(host=name)[0] for name in CHANGES}
+    ground.wait(vms.values())
+    ground.client.call("vm.poweroff", vm_id=vms["h4"], hard=True)
+    ground.wait([vms["h4"]], "POWEROFF")
+    restart(ground, *CHANGES, faults={name: change[3:] for name, change in CHANGES.items()})
+    begun = [
+        ground.client.call(request, vm_id=vms[name], **params)["operation_id"]
+        for name, (request, params, *_) in CHANGES.items()
+    ]
+    for name, change in CHANGES.items():
+        ground.mid_step(vms[name], change[2])
+    restart(ground, *CHANGES)
+    ended = [ground.client.wait_operation(each, timeout_s=PATIENCE_S)["status"] for each in begun]
+    specs = {name: ground.vm(vms[name])["spec"] for name in CHANGES}
+    parts = {name: (len(spec["disks"]), len(spec.get("nics", ()))) for name, spec in specs.items()}
+
+    assert ended == ["done"] * len(CHANGES)
+    assert parts == {"h0": (3, 1), "h1": (2, 2), "h2": (2, 0), "h3": (2, 1), "h4": (2, 1)}
+    assert ground.client.call("image.show", image="saved")["state"] == "ready"
+
+    ground.check()
+    ground.end(vms.values())
+    deleted = ground.client.call("image.delete", image="saved")
+    ground.client.wait_operation(deleted["operation_id"], timeout_s=PATIENCE_S)
     ground.check_empty()
 
 
