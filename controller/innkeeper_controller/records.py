@@ -6,6 +6,8 @@ Adding a kind: a class here and a row in ``KINDS``; the store makes its table fr
 
 from enum import StrEnum
 
+from innkeeper_controller.inventory import Allowance
+from innkeeper_controller.scheduling.wishes import Wishes
 from innkeeper_plugins.steps import Step
 from innkeeper_plugins.vocabulary import (
     Advertisement,
@@ -116,6 +118,8 @@ class ClusterRecord(Value):
     cluster_id: int
     name: str
     attributes: dict[str, str] = {}
+    #: ``{resource: what is decided for its hosts}``, see ``inventory.RESOURCES``.
+    allowances: dict[str, Allowance] = {}
 
 
 class StoredTemplate(Value):
@@ -148,6 +152,18 @@ class HostState(StrEnum):
     OFFLINE = "offline"
 
 
+class Failures(Value):
+    """Starts of VMs that failed on a host one after the other; one that succeeds ends them."""
+
+    count: int
+    #: When it failed last.
+    at_s: Moment
+    #: No VM is placed there before; people may.
+    banned_until_s: Moment
+    #: What the last one said.
+    message: str = ""
+
+
 class Host(Value):
     """A node with an agent."""
 
@@ -166,6 +182,10 @@ class Host(Value):
     advertisement: Advertisement = Advertisement(capacity=Capacity())
     labels: dict[str, str] = {}
     cluster_id: int = 0
+    #: ``{resource: what is decided for this host}``; what is not, its cluster decides.
+    allowances: dict[str, Allowance] = {}
+    #: Deployments and boots that failed on it, one after the other.
+    failures: Failures | None = None
     #: OpenNebula's driver names as a client gave them; they choose nothing here.
     im_mad: str = "innkeeper"
     vm_mad: str = "innkeeper"
@@ -547,6 +567,9 @@ class VmRecord(Value):
     template: str = ""
     requirements: str = ""
     rank: str = ""
+    wishes: Wishes = Wishes()
+    #: Why it waits, one sentence, as the scheduler saw it last; empty where it does not.
+    waits_for: str = ""
     #: Attributes that we do not interpret (LABELS, DESCRIPTION, HAIZEA...), verbatim.
     attributes: dict[str, str] = {}
     #: Where it is, or where it goes on its first deployment; None while it has nothing anywhere.

@@ -208,6 +208,76 @@ class Capacity(Value):
     memory_mib: int = 0
 
 
+class PciDevice(Value):
+    """A device of a host that a guest can be given whole; hexadecimal digits in lower case, without ``0x``."""
+
+    #: ``0000:00:1f.2``
+    address: str
+    vendor: str
+    device: str
+    #: Class and subclass: ``0300``.
+    device_class: str
+    #: The node that it is close to; -1 where the machine does not say.
+    numa_node: int = -1
+
+
+class PciWish(Value):
+    """A device that a VM asks for: by address, or by any of the other three; empty for any."""
+
+    #: ``0000:00:1f.2``
+    address: str = ""
+    vendor: str = ""
+    device: str = ""
+    device_class: str = ""
+
+
+class NumaNode(Value):
+    """Processors and memory of a host that are close to each other."""
+
+    node_id: int
+    #: Logical processors, those of one core side by side: ``((0, 8), (1, 9))``.
+    cores: tuple[tuple[int, ...], ...]
+    memory_mib: int
+    #: ``{size in KiB: how many there are in all}``
+    hugepages: dict[int, int] = {}
+
+
+class PinPolicy(StrEnum):
+    """How a guest's processors are tied to the host's: OpenNebula's PIN_POLICY."""
+
+    #: Not at all.
+    NONE = "NONE"
+    #: All of them to the processors of their node, which others share.
+    SHARED = "SHARED"
+    #: Each to a processor of its own.
+    THREAD = "THREAD"
+    #: Each to a core of its own, whose other threads stay idle.
+    CORE = "CORE"
+
+
+class NumaWish(Value):
+    """What a VM asks of a host's nodes."""
+
+    pin_policy: PinPolicy = PinPolicy.NONE
+    #: Nodes that the guest sees, its processors and memory split evenly; at least 1.
+    nodes: int = 1
+    #: Memory comes from pages of this size; 0 for ordinary ones.
+    hugepage_mib: int = 0
+
+
+class NumaCell(Value):
+    """A node of the guest and what of the host it was given."""
+
+    #: Counted from 0.
+    cell_id: int
+    host_node: int
+    #: The guest's processors in it.
+    vcpus: tuple[int, ...]
+    memory_mib: int
+    #: Host processors: with THREAD and CORE that of each vCPU in turn, with SHARED those that all run on, else empty.
+    cpus: tuple[int, ...] = ()
+
+
 class Vm(Value):
     """A VM as a host has to build it: everything resolved, nothing to look up."""
 
@@ -243,6 +313,13 @@ class Vm(Value):
     memory_max_mib: int = 0
     #: ``ACPI``, ``APIC``, ``PAE``, ``GUEST_AGENT``... in upper case with their values.
     features: dict[str, str] = {}
+    #: None where the guest does not care which node its memory and processors are of.
+    numa: NumaWish | None = None
+    #: What it was given on its host, in the order of its nodes; empty until a host was chosen.
+    numa_cells: tuple[NumaCell, ...] = ()
+    pci: tuple[PciWish, ...] = ()
+    #: Addresses of the host's devices that it was given, in the order of ``pci``; empty until a host was chosen.
+    pci_addresses: tuple[str, ...] = ()
 
     @property
     def capacity(self) -> Capacity:
@@ -354,6 +431,9 @@ class Advertisement(Value):
     #: Facts for requirement expressions: ``ARCH``, ``CPU_MODEL``, ``CPU_FLAGS``, ``HYPERVISOR``...
     facts: dict[str, str | int | float] = {}
     guests: tuple[Observation, ...] = ()
+    numa: tuple[NumaNode, ...] = ()
+    #: Devices that guests may be given: those that the operator of the host named.
+    pci: tuple[PciDevice, ...] = ()
 
 
 class Outcome(Value):

@@ -1,0 +1,60 @@
+"""How much of what a host has may be given away: OpenStack Placement's vocabulary, as values and arithmetic.
+
+Capacity that can be given away is ``(total - reserved) * allocation_ratio``; one VM takes at least ``min_unit``, at
+most ``max_unit`` and a multiple of ``step_size`` of it.
+Source of the words: OpenStack Placement, resource provider inventories.
+"""
+
+import math
+
+from innkeeper_plugins.vocabulary import Value
+
+
+class Allowance(Value):
+    """What an operator decided of one resource of a host or of all hosts of a cluster; None where nothing was."""
+
+    #: Kept back for the host itself, in the resource's unit.
+    reserved: float | None = None
+    allocation_ratio: float | None = None
+    min_unit: float | None = None
+    max_unit: float | None = None
+    step_size: float | None = None
+
+
+class Inventory(Value):
+    """One resource of one host: cores, MiB of memory, or MiB of a datastore."""
+
+    total: float
+    reserved: float = 0.0
+    allocation_ratio: float = 1.0
+    #: Of one VM; 0 and infinity for no limit.
+    min_unit: float = 0.0
+    max_unit: float = math.inf
+    #: 0 for any amount.
+    step_size: float = 0.0
+
+    @property
+    def capacity(self) -> float:
+        """What may be given away in all; never negative, 0 where the host says nonsense."""
+        capacity = (self.total - self.reserved) * self.allocation_ratio
+        return capacity if math.isfinite(capacity) and capacity > 0 else 0.0
+
+
+#: The resources that allowances are about; ``disk`` is each datastore of the host.
+RESOURCES = ("cpu", "memory", "disk")
+
+
+def inventory(total: float, *allowances: Allowance | None) -> Inventory:
+    """Return the inventory of a resource.
+
+    Args:
+        total: What the host advertises.
+        allowances: The most particular first: the host's, its cluster's; the first that decides a field counts.
+    """
+    decided: dict[str, float] = {}
+    for allowance in reversed([each for each in allowances if each is not None]):
+        for name in allowance.__struct_fields__:
+            value = getattr(allowance, name)
+            if value is not None:
+                decided[name] = value
+    return Inventory(total=total, **decided)
