@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from innkeeper_controller.scheduling.options import Options
 from innkeeper_plugins.daemons import configuration
 from innkeeper_plugins.daemons.configuration import LogConfig, log_mistakes, not_one_of
 from innkeeper_plugins.vocabulary import Value
@@ -126,6 +127,7 @@ class Config(Value):
     limits: LimitsConfig = LimitsConfig()
     opennebula: OpenNebulaConfig = OpenNebulaConfig()
     restricted: RestrictedConfig = RestrictedConfig()
+    scheduling: Options = Options()
     log: LogConfig = LogConfig()
 
     @property

@@ -2,6 +2,7 @@
 
 import uuid
 
+from innkeeper_controller.scheduling.options import Options
 from innkeeper_plugins.vocabulary import Holder, HostId, Value
 
 #: The controller's own number among those who send and hold: hosts are counted from 1.
@@ -23,6 +24,7 @@ class Settings(Value):
     scheduler: str = "match-making"
     #: ``packing`` or ``striping``.
     policy: str = "packing"
+    scheduling: Options = Options()
     heartbeat_interval_s: float = 5.0
     #: A host that was silent for longer is lost, and its VMs UNKNOWN.
     unknown_after_s: float = 60.0
