@@ -10,7 +10,7 @@ import msgspec
 from innkeeper_controller import fitting, lifecycle, operations, planner, quotas, rest
 from innkeeper_controller.lifecycle import IllegalMoveError
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
-from innkeeper_controller.records import Host, HostState, OperationKind, Plan, VmRecord
+from innkeeper_controller.records import Host, HostState, Operation, OperationKind, Plan, VmRecord
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_hostagent.protocol.messages import Disown
 from innkeeper_plugins.vocabulary import DriverKind, HostId, PowerState, VmState
@@ -340,7 +340,7 @@ def recover(turn: Turn, vm: VmRecord, how: str) -> None:
     if vm.state is not VmState.FAILED:
         raise RefusalError("wrong_state", f"VM {vm.vm_id} is {vm.state}, not FAILED; there is nothing to recover.")
     last = turn.cluster.operations.get(vm.last_operation_id) if vm.last_operation_id else None
-    if last is None or (vm.host_id is None and vm.sealed_on is None):
+    if last is None or (vm.host_id is None and (vm.sealed_on is None or _failed_since(vm, last))):
         _start_anew(turn, vm, how)
         return
     if how == "retry" and last.kind in {OperationKind.TERMINATE, OperationKind.SHUTDOWN}:
@@ -354,6 +354,11 @@ def recover(turn: Turn, vm: VmRecord, how: str) -> None:
     rest.tell_state(turn, vm, before.state)
     if how == "retry" and last.kind in _RETRIES:
         _RETRIES[last.kind](turn, before)
+
+
+def _failed_since(vm: VmRecord, last: Operation) -> bool:
+    """Return True where the VM failed after its last operation had ended: it waited too long."""
+    return last.ended_at_s is not None and vm.since_s > last.ended_at_s
 
 
 def _state_now(turn: Turn, vm: VmRecord, origin: VmState) -> VmState:

@@ -14,6 +14,7 @@ import msgspec
 from innkeeper_controller import schedule
 from innkeeper_controller.lifecycle import HOLDS_CAPACITY
 from innkeeper_controller.monitoring import Samples
+from innkeeper_controller.queue_index import QueueIndex
 from innkeeper_controller.records import (
     KIND_OF,
     KINDS,
@@ -130,6 +131,8 @@ class Cluster:
     departed: dict[VmId, tuple[HistoryRecord, ...]] = field(default_factory=dict)
     #: What users and groups have of what may be limited.
     usages: Usages = field(default_factory=Usages)
+    #: What the order of those who wait is made of.
+    queue: QueueIndex = field(default_factory=QueueIndex)
     #: ``{network: addresses that are not free}``
     lease_count: dict[int, int] = field(default_factory=dict)
     #: ``{network: heap of (ar_id, offset)}`` given back below the cursor, which comes to the others by itself;
@@ -178,6 +181,7 @@ class Cluster:
         if index:
             index(self, put.old, put.new)
         self.usages.apply(put.old, put.new)
+        self.queue.apply(put.old, put.new)
 
     def next_id(self, kind: str) -> int:
         """Return the next number of a kind; numbers are never given twice."""

@@ -137,6 +137,8 @@ MOVES: dict[tuple[VmState, str], VmState] = {
     (PENDING, "terminate"): DONE,
     (HOLD, "terminate"): DONE,
     (FAILED, "terminate"): DONE,
+    # It waited for longer than it may; its addresses and files stay for another try.
+    (PENDING, "timeout"): FAILED,
     (FAILED, "retry"): PENDING,
     (FAILED, "recreate"): PENDING,
     (FAILED, "rollback"): HOLD,
