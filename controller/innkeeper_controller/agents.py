@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from innkeeper_controller import legs, lifecycle, operations, rest
+from innkeeper_controller import legs, lifecycle, operations, rest, sanity
 from innkeeper_controller.images import with_images
 from innkeeper_controller.records import Host, HostState, VmRecord
 from innkeeper_controller.turn import Turn
@@ -35,6 +35,8 @@ _replace = msgspec.structs.replace
 
 #: Higher than any that a VM reaches: nothing of a VM that is DONE is to stay.
 ANY_GENERATION = 2**31
+#: The operators are told of the same kind of nonsense of a host no more often.
+TOLD_AGAIN_S = 3_600.0
 
 
 def on_join(turn: Turn, public_key: str, message: Join) -> Joined | Refused:
@@ -107,16 +109,31 @@ def on_tick(turn: Turn) -> None:
 
 def on_advertise(turn: Turn, host: Host, message: Advertise) -> None:
     """Take over what the host says of itself."""
-    advertisement = _replace(message.advertisement, guests=())
+    advertisement, nonsense = sanity.sane(_replace(message.advertisement, guests=()))
+    _tell_nonsense(turn, host, nonsense)
     if advertisement != host.advertisement:
         turn.put(_replace(host, advertisement=advertisement))
     _observe(turn, host, message.advertisement.guests, complete=False)
 
 
+def _tell_nonsense(turn: Turn, host: Host, nonsense: sanity.Nonsense) -> None:
+    """Remember what of an advertisement cannot be; tell each kind of it once in a while, however it changes."""
+    if not nonsense:
+        turn.cluster.nonsense.pop(host.host_id, None)
+        return
+    turn.cluster.nonsense[host.host_id] = tuple(nonsense.values())
+    told = turn.cluster.nonsense_told_at_s.setdefault(host.host_id, {})
+    new = [kind for kind in sanity.kinds_of(nonsense) if turn.now_s - told.get(kind, -TOLD_AGAIN_S) >= TOLD_AGAIN_S]
+    if new:
+        told.update(dict.fromkeys(new, turn.now_s))
+        turn.event("host.nonsense", f"host:{host.host_id}", why=sanity.sentence(host.name, nonsense))
+
+
 def on_heartbeat(turn: Turn, host: Host, message: Heartbeat) -> None:
     """Note the host's load, in memory only."""
-    turn.cluster.load[host.host_id] = message
-    turn.cluster.samples.add_host(host.host_id, message, turn.now_s)
+    load = sanity.sane_load(message)
+    turn.cluster.load[host.host_id] = load
+    turn.cluster.samples.add_host(host.host_id, load, turn.now_s)
 
 
 def on_step_started(turn: Turn, host: Host, message: StepStarted) -> None:
@@ -150,7 +167,7 @@ def on_observed(turn: Turn, host: Host, message: Observed) -> None:
 
 def _observe(turn: Turn, host: Host, guests: tuple[Observation, ...], *, complete: bool) -> None:
     ours: list[Observation] = []
-    for guest in guests:
+    for guest in map(sanity.sane_guest, guests):
         if may_be_same(guest.uuid, turn.settings.uuid_of(guest.vm_id)):
             ours.append(guest)
         else:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import schedule
+from innkeeper_controller import hopes, schedule
 from innkeeper_controller.lifecycle import HOLDS_CAPACITY
 from innkeeper_controller.monitoring import Samples
 from innkeeper_controller.queue_index import QueueIndex
@@ -26,7 +26,6 @@ from innkeeper_controller.records import (
     Group,
     HistoryRecord,
     Host,
-    HostState,
     Image,
     Moment,
     Network,
@@ -42,6 +41,9 @@ from innkeeper_hostagent.protocol.messages import Heartbeat
 from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Observation, OperationId, VmId, VmState
 
 Key = int | str
+
+#: VMs that wait are looked at again for what one host says of itself no more often.
+HOPE_INTERVAL_S = 3.0
 
 #: Operations that go on.
 UNFINISHED = (OperationStatus.RUNNING, OperationStatus.UNDOING)
@@ -69,6 +71,14 @@ class Progress:
     step_id: int
     done_bytes: int = 0
     total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Where and when VMs of a template failed to start, while none of them started anywhere; kept in memory only."""
+
+    host_id: HostId
+    at_s: Moment
 
 
 @dataclass(slots=True)
@@ -153,6 +163,17 @@ class Cluster:
     touched: set[HostId] = field(default_factory=set)
     #: True where one of them may have become better for somebody who waits.
     freed: bool = False
+    #: Hosts that say something better of themselves, of which ``freed`` does not tell yet, and when it told last.
+    bettered: dict[HostId, None] = field(default_factory=dict)
+    hoped_at_s: dict[HostId, Moment] = field(default_factory=dict)
+    #: Hosts that are banned.
+    banned: set[HostId] = field(default_factory=set)
+    #: ``{host: what of its advertisement cannot be}``, in words.
+    nonsense: dict[HostId, tuple[str, ...]] = field(default_factory=dict)
+    #: ``{host: {kind of nonsense: when the operators were last told of it}}``
+    nonsense_told_at_s: dict[HostId, dict[str, Moment]] = field(default_factory=dict)
+    #: ``{owner and template: where its VMs do not start}``, as ``bans`` has them.
+    suspicions: dict[str, Suspicion] = field(default_factory=dict)
 
     def table(self, kind: str) -> dict[Key, Record]:
         """Return the records of a kind by key; not to be written to."""
@@ -200,6 +221,14 @@ class Cluster:
             number = getattr(record, _NUMBERS[kind], -1) if kind in _NUMBERS else -1
         if number > self.last_ids.get(kind, -1):
             self.last_ids[kind] = number
+
+    def take_hopes(self, now_s: Moment) -> None:
+        """Let those who wait hope for the hosts that became better by themselves, each host once in a while."""
+        for host_id in list(self.bettered):
+            if now_s - self.hoped_at_s.get(host_id, -HOPE_INTERVAL_S) >= HOPE_INTERVAL_S:
+                del self.bettered[host_id]
+                self.hoped_at_s[host_id] = now_s
+                self.freed = True
 
     def free_address(self, network: Network) -> tuple[int, int]:
         """Return the lowest free address of the network as (ar_id, offset); there has to be one."""
@@ -280,20 +309,28 @@ def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
     if new is not None and new.public_key:
         cluster.host_of_key[new.public_key] = new.host_id
     cluster.touched.add(_either(old, new).host_id)
-    cluster.freed = cluster.freed or (new is not None and _gives_hope(old, new))
+    if new is not None:
+        _note_hope(cluster, old, new)
+    if new is not None and new.failures is not None and new.failures.banned_until_s > 0:
+        cluster.banned.add(new.host_id)
+    else:
+        cluster.banned.discard(_either(old, new).host_id)
     if old is not None and new is None:
-        cluster.heard_at_s.pop(old.host_id, None)
-        cluster.load.pop(old.host_id, None)
+        for told in (cluster.heard_at_s, cluster.load, cluster.bettered, cluster.hoped_at_s):
+            told.pop(old.host_id, None)
+        for said in (cluster.nonsense, cluster.nonsense_told_at_s):
+            said.pop(old.host_id, None)
         cluster.samples.forget_host(old.host_id)
 
 
-def _gives_hope(old: Host | None, new: Host) -> bool:
-    """Return True where a VM that fitted nowhere might fit there now."""
+def _note_hope(cluster: Cluster, old: Host | None, new: Host) -> None:
+    """Note where a VM that fitted nowhere might fit there now."""
     if not new.connected:
-        return False
-    if old is None or not old.connected or (new.state is HostState.ON and old.state is not new.state):
-        return True
-    return old.advertisement != new.advertisement or old.labels != new.labels or old.cluster_id != new.cluster_id
+        return
+    if old is None or hopes.people_gave_hope(old, new):
+        cluster.freed = True
+    elif hopes.is_better(old.advertisement, new.advertisement):
+        cluster.bettered[new.host_id] = None
 
 
 def _index_image(cluster: Cluster, old: Image | None, new: Image | None) -> None:
@@ -329,8 +366,8 @@ def _index_datastore(cluster: Cluster, old: Datastore | None, new: Datastore | N
 
 def _index_cluster(cluster: Cluster, old: ClusterRecord | None, new: ClusterRecord | None) -> None:
     _index_cluster_name(cluster, old, new)
-    if old is not None and new is not None and old.name != new.name:
-        # Requirements may name it.
+    if old is not None and new is not None and (old.name, old.allowances) != (new.name, new.allowances):
+        # Requirements may name it; and it decides how much of its hosts may be given away.
         cluster.touched.update(each.host_id for each in cluster.hosts.values() if each.cluster_id == new.cluster_id)
         cluster.freed = True
 

@@ -5,7 +5,7 @@ A late or repeated report changes nothing.
 
 import msgspec
 
-from innkeeper_controller import lifecycle, operations, parts, planner, rest
+from innkeeper_controller import bans, lifecycle, operations, parts, planner, rest
 from innkeeper_controller.cluster import UNFINISHED, Progress
 from innkeeper_controller.records import (
     Operation,
@@ -74,6 +74,7 @@ def on_leg_ended(turn: Turn, host_id: HostId, message: LegEnded) -> None:
         taken_back = message.status is not LegStatus.FAILED
         if taken_back and message.status is LegStatus.CANCELLED:
             operation = _replace(operation, cancel=True)
+        bans.on_start_failed(turn, operation, host_id, error)
         operations.go_back(turn, operation, taken_back=taken_back)
 
 

@@ -192,7 +192,7 @@ class Pipeline:
             self._wake()
 
     def _hand_over(self, outbox: Outbox) -> None:
-        if outbox.transactions or self._schedules_on:
+        if outbox.transactions or self._schedules_on or self._reactor.cluster.freed:
             self._schedule(outbox)
         if outbox.transactions:
             self._submit(outbox)

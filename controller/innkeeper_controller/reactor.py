@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import actions, agenda, agents, image_contents, scheduler
+from innkeeper_controller import actions, agenda, agents, bans, image_contents, scheduler
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.furniture import furnish
 from innkeeper_controller.records import Moment, User, VmRecord
@@ -157,6 +157,8 @@ class Reactor:
         """Do what time asks for; about once a second."""
         turn = self._turn(now_s, "controller")
         agents.on_tick(turn)
+        bans.on_tick(turn)
+        self.cluster.take_hopes(now_s)
         scheduler.drain(turn)
         scheduler.reschedule(turn)
         agenda.carry_out(turn)
@@ -165,7 +167,8 @@ class Reactor:
     def schedule(self, now_s: Moment) -> Turn:
         """Let waiting VMs and free hosts meet; cheap when nothing changed."""
         turn = self._turn(now_s, scheduler.ACTOR)
-        if self.cluster.unconsidered or self.cluster.touched:
+        self.cluster.take_hopes(now_s)
+        if self.cluster.unconsidered or self.cluster.touched or self.cluster.freed:
             self._scheduler.run(turn)
         return turn
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from innkeeper_controller import history, lifecycle, parts, planner
+from innkeeper_controller import bans, history, lifecycle, parts, planner
 from innkeeper_controller.images import finish_image
 from innkeeper_controller.records import (
     Operation,
@@ -50,6 +50,7 @@ def finish(
         operation.kind, VmState(operation.origin), done=done, taken_back=taken_back, cancelled=cancelled
     )
     if done:
+        bans.on_start_done(turn, operation)
         changed = parts.when_done(turn, vm, operation, outcomes or {})
     else:
         parts.when_failed(turn, operation)

@@ -302,6 +302,7 @@ def test_what_a_host_lost_is_nothing_that_somebody_waits_for():
     }.items():
         reactor.cluster.freed = False
         host = change(reactor, host, **values)
+        reactor.cluster.take_hopes(NOW_S)
         freed[word] = reactor.cluster.freed
 
     assert freed == {

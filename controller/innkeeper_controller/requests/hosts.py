@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from innkeeper_controller import access, operations, rest
+from innkeeper_controller import access, bans, operations, rest
 from innkeeper_controller.access import Right
 from innkeeper_controller.records import Host, HostState
 from innkeeper_controller.requests import find
@@ -120,8 +120,9 @@ def _set(turn: Turn, wanted: str, state: HostState) -> HostView:
 
 
 def enable(turn: Turn, params: NamedHost) -> HostView:
-    """Let VMs come to the host again."""
-    return _set(turn, params.host, HostState.ON)
+    """Let VMs come to the host again, also where it is banned: whoever says so has mended it."""
+    _set(turn, params.host, HostState.ON)
+    return host_view(turn.cluster, bans.forgive(turn, find.host(turn.cluster, params.host)))
 
 
 def disable(turn: Turn, params: NamedHost) -> HostView:
