@@ -51,6 +51,8 @@ class Surveyor:
             datastores=tuple(self._datastore_facts()),
             bridges=probes.bridges.names(),
             facts=self._facts(),
+            numa=probes.numa.read(),
+            pci=probes.pci.offered(probes.pci.read(), self._config.pci) if self._config.pci else (),
         )
 
     def _capacity(self) -> Capacity:

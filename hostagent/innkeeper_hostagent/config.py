@@ -12,6 +12,7 @@ import msgspec
 from innkeeper_hostagent.addresses import parse_networks
 from innkeeper_plugins.daemons import configuration
 from innkeeper_plugins.daemons.configuration import LogConfig, log_mistakes
+from innkeeper_plugins.probes import pci
 from innkeeper_plugins.vocabulary import Capacity, DriverKind, Value
 
 DEFAULT_PATH: Final = Path("/etc/innkeeper/agent.toml")
@@ -90,6 +91,8 @@ class Config(Value):
     poll_interval_s: float = 30.0
     #: How often the host looks at itself.
     probe_interval_s: float = 60.0
+    #: PCI devices that guests may be given: ``10de:*``, ``class:0300``, ``0000:3b:00.0``.
+    pci: tuple[str, ...] = ()
     #: Facts of the operator's own for requirement expressions.
     facts: dict[str, str | int | float] = {}
 
@@ -127,6 +130,9 @@ def _mistakes(config: Config) -> Iterator[str]:
     for name in ("poll_interval_s", "probe_interval_s"):
         if getattr(config, name) <= 0:
             yield f"{name} has to be more than 0"
+    for rule in config.pci:
+        if not pci.is_rule(rule):
+            yield f"pci names {rule!r}; name devices as 10de:1eb8, 10de:*, class:0300 or 0000:3b:00.0"
     yield from log_mistakes(config.log)
     try:
         parse_networks(config.imports.private_networks)

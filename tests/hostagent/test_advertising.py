@@ -13,7 +13,15 @@ from innkeeper_hostagent.place import Datastore
 from innkeeper_plugins import probes
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.hypervisors import simulated
-from innkeeper_plugins.vocabulary import Advertisement, Capacity, DatastoreFacts, Digest, Holder
+from innkeeper_plugins.vocabulary import (
+    Advertisement,
+    Capacity,
+    DatastoreFacts,
+    Digest,
+    Holder,
+    NumaNode,
+    PciDevice,
+)
 
 
 def surveyed(tmp_path, *, hypervisor=None, host_probes=None, **values):
@@ -114,3 +122,14 @@ def test_only_a_lasting_change_makes_a_new_advertisement_and_heartbeats_have_the
     assert (advertised.bridges, advertised.images, advertised.holder.endpoint) == (("br0",), ("ab",), "tcp://h:1")
     assert beat.datastores[0].free_mib == 30
     assert beat.clock_s == 7.0
+
+
+def test_guests_are_offered_no_device_that_the_operator_did_not_name(tmp_path, monkeypatch):
+    card = PciDevice(address="0000:3b:00.0", vendor="10de", device="1eb8", device_class="0302")
+    other = PciDevice(address="0000:3c:00.0", vendor="8086", device="1572", device_class="0200")
+    node = NumaNode(node_id=0, cores=((0, 1),), memory_mib=1024)
+    monkeypatch.setattr(probes.pci, "read", lambda: (card, other))
+    monkeypatch.setattr(probes.numa, "read", lambda: (node,))
+
+    assert (surveyed(tmp_path).numa, surveyed(tmp_path).pci) == ((node,), ())
+    assert surveyed(tmp_path, pci=("10de:*",)).pci == (card,)

@@ -75,6 +75,7 @@ def test_all_unknown_keys_are_told_at_once_each_with_what_was_meant():
         ("[datastores.a]\npath = '/a'\ndrivers = []", "names no driver"),
         ("[limits]\nparallel_boots = 0", "at least 1"),
         ("[import]\nprivate_networks = ['10.0.0.300/8']", "10.0.0.300/8"),
+        ("pci = ['10de:*', 'gpu']", "pci names 'gpu'"),
         ("[log]\nlevel = 'loud'", "loud"),
         ("[log]\nformat = 'jsn'", "did you mean json"),
         ("state_dir = 3", "expected a path as text"),
