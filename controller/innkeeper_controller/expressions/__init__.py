@@ -1,5 +1,6 @@
 """Requirement and rank expressions about hosts: parsed once, then asked of many hosts; never evaluated as code."""
 
+from innkeeper_controller.expressions.columns import At, AttributeColumns, Coded
 from innkeeper_controller.expressions.compiled import (
     CompiledRank,
     CompiledRequirement,
@@ -8,11 +9,16 @@ from innkeeper_controller.expressions.compiled import (
 )
 from innkeeper_controller.expressions.errors import ExpressionError
 from innkeeper_controller.expressions.explain import Obstacle, obstacles
+from innkeeper_controller.expressions.masks import requirement_mask
 from innkeeper_controller.expressions.meaning import Actual, Attributes
+from innkeeper_controller.expressions.rank_vectors import rank_vector
 
 __all__ = [
     "Actual",
+    "At",
+    "AttributeColumns",
     "Attributes",
+    "Coded",
     "CompiledRank",
     "CompiledRequirement",
     "ExpressionError",
@@ -20,4 +26,6 @@ __all__ = [
     "compile_rank",
     "compile_requirement",
     "obstacles",
+    "rank_vector",
+    "requirement_mask",
 ]

@@ -1,13 +1,17 @@
 """Expressions ready to be asked: parsed once a text, however many VMs carry it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from innkeeper_controller.expressions.columns import At, AttributeColumns, BoolArray, FloatArray
+from innkeeper_controller.expressions.masks import Mask, mask_function, one_a_row
 from innkeeper_controller.expressions.meaning import Attributes, rank_function, requirement_function
+from innkeeper_controller.expressions.names import DYNAMIC
 from innkeeper_controller.expressions.rank import parse_rank
+from innkeeper_controller.expressions.rank_vectors import Vector, ranks, vector_function
 from innkeeper_controller.expressions.requirements import parse_requirements
-from innkeeper_controller.expressions.syntax import Rank, Requirement
+from innkeeper_controller.expressions.syntax import Every, Rank, Requirement, describe, names_in
 
 #: Texts that are remembered.
 _REMEMBERED = 1024
@@ -21,6 +25,24 @@ class CompiledRequirement:
     tree: Requirement = field(compare=False)
     #: Says whether a host meets it.
     holds: Callable[[Attributes], bool] = field(compare=False)
+    #: Attributes that it asks for.
+    names: frozenset[str] = field(compare=False)
+    #: True where VMs that come and go change nothing about it, so that its mask may be kept.
+    is_static: bool = field(compare=False)
+    _mask: Mask = field(compare=False, repr=False)
+
+    def mask(self, columns: AttributeColumns, at: At = None) -> BoolArray:
+        """Return which rows meet it, one bool for each that is asked; the array belongs to the caller."""
+        return one_a_row(self._mask(columns, at), columns, at)
+
+    def halves(self) -> "tuple[CompiledRequirement | None, CompiledRequirement | None]":
+        """Return what it requires that is static, and what it requires beside that; None for nothing.
+
+        The text of a half says the same however the whole was written, so that its mask can be kept under it.
+        """
+        if self.is_static:
+            return self, None
+        return _halves(self) or (None, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +53,15 @@ class CompiledRank:
     tree: Rank = field(compare=False)
     #: Ranks a host: finite, the higher the better.
     of: Callable[[Attributes], float] = field(compare=False)
+    #: Attributes that it asks for.
+    names: frozenset[str] = field(compare=False)
+    #: True where VMs that come and go change nothing about it.
+    is_static: bool = field(compare=False)
+    _vector: Vector = field(compare=False, repr=False)
+
+    def vector(self, columns: AttributeColumns, at: At = None) -> FloatArray:
+        """Return the ranks of the rows that are asked; the array belongs to the caller."""
+        return ranks(self._vector, columns, at)
 
 
 @lru_cache(_REMEMBERED)
@@ -40,8 +71,7 @@ def compile_requirement(text: str) -> CompiledRequirement:
     Raises:
         ExpressionError: it means nothing.
     """
-    tree = parse_requirements(text)
-    return CompiledRequirement(text, tree, requirement_function(tree))
+    return _requirement(text, parse_requirements(text))
 
 
 @lru_cache(_REMEMBERED)
@@ -52,4 +82,32 @@ def compile_rank(text: str) -> CompiledRank:
         ExpressionError: it means nothing.
     """
     tree = parse_rank(text)
-    return CompiledRank(text, tree, rank_function(tree))
+    names = _names(tree)
+    return CompiledRank(text, tree, rank_function(tree), names, names.isdisjoint(DYNAMIC), vector_function(tree))
+
+
+def _requirement(text: str, tree: Requirement) -> CompiledRequirement:
+    names = _names(tree)
+    is_static = names.isdisjoint(DYNAMIC)
+    return CompiledRequirement(text, tree, requirement_function(tree), names, is_static, mask_function(tree))
+
+
+@lru_cache(_REMEMBERED)
+def _halves(whole: CompiledRequirement) -> tuple[CompiledRequirement, CompiledRequirement] | None:
+    """Return the static and the moving parts of a conjunction; None where it has not both."""
+    parts = whole.tree.parts if isinstance(whole.tree, Every) else ()
+    is_static = [_names(part).isdisjoint(DYNAMIC) for part in parts]
+    if all(is_static) or not any(is_static):
+        return None
+    static = _every(part for part, fits in zip(parts, is_static, strict=True) if fits)
+    moving = _every(part for part, fits in zip(parts, is_static, strict=True) if not fits)
+    return _requirement(describe(static), static), _requirement(describe(moving), moving)
+
+
+def _every(parts: Iterable[Requirement]) -> Requirement:
+    first, *others = parts
+    return Every(parts=(first, *others)) if others else first
+
+
+def _names(tree: Requirement | Rank) -> frozenset[str]:
+    return frozenset(name for name, _ in names_in(tree))

@@ -3,6 +3,7 @@
 The rules for what is not there or makes no sense, in one place:
  - a comparison with an attribute that the host lacks does not hold, ``!=`` included;
  - ``<`` and its like do not hold for what is no number;
+ - a pattern fits what it says, and also the text that it is;
  - in a rank, a missing attribute and one that is no number count 0, and so does a division by zero;
  - a rank that comes out infinite or undefined is 0.
 """
@@ -11,8 +12,9 @@ import math
 import operator as operators
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
+from innkeeper_controller.expressions.patterns import pattern
 from innkeeper_controller.expressions.syntax import (
     Chain,
     Compare,
@@ -81,7 +83,7 @@ def _some(parts: tuple[Holds, ...]) -> Holds:
 def _compare(tree: Compare) -> Holds:
     name, operator = tree.name, tree.operator
     if operator in _ORDERS:
-        return _order(name, _ORDERS[operator], _wanted_number(tree.value))
+        return _order(name, _ORDERS[operator], wanted_number(tree.value))
     matches = _matcher(tree.value, contains=operator is Operator.CONTAINS)
     if operator is Operator.NOT_EQUAL:
         return lambda attributes: (actual := attributes.get(name)) is not None and not matches(actual)
@@ -91,7 +93,8 @@ def _compare(tree: Compare) -> Holds:
     return lambda attributes: (actual := attributes.get(name)) is not None and matches(actual)
 
 
-def _wanted_number(value: str | float) -> float:
+def wanted_number(value: str | float) -> float:
+    """Return the number that an order compares with."""
     number = finite(value) if isinstance(value, str) else value
     assert number is not None, "the parser lets only numbers through here"
     return number
@@ -123,29 +126,20 @@ def _one_matcher(value: str | float) -> Callable[[str | float], bool]:
     if isinstance(value, float):
         return lambda actual: number_of(actual) == value
     number = finite(value)
-    if "*" in value:
-        parts = re.split(r"\*+", value)
-        return lambda actual: _fits_pattern(parts, as_text(actual))
+    fits = pattern(value)
+    if fits is not None:
+        return lambda actual: (text := as_text(actual)) == value or fits(text)
     return lambda actual: as_text(actual) == value or (number is not None and number_of(actual) == number)
-
-
-def _fits_pattern(parts: list[str], text: str) -> bool:
-    """Say whether the parts come in the text in order, the first and last at its ends; in linear time."""
-    first, *middle, last = parts
-    if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for part in middle:
-        found = text.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
 
 
 def as_text(actual: str | float) -> str:
     """Return one attribute as texts are compared with it: ``4`` for 4.0."""
-    return number_text(actual) if isinstance(actual, float) else str(actual)
+    if isinstance(actual, float):
+        return number_text(actual)
+    try:
+        return str(actual)
+    except ValueError:  # thousands of digits, which Python does not write in decimal
+        return hex(cast("int", actual))
 
 
 def rank_function(tree: Rank) -> Amount:
@@ -172,7 +166,8 @@ def _amount(tree: Rank) -> Amount:
             return _chain(_amount(first), tuple((_STEPS[sign], _amount(term)) for sign, term in rest))
 
 
-def _divide(left: float, right: float) -> float:
+def divide(left: float, right: float) -> float:
+    """Divide as ranks do: 0 for a division by zero."""
     return left / right if right else 0.0
 
 
@@ -180,7 +175,7 @@ _STEPS: dict[str, Callable[[float, float], float]] = {
     "+": operators.add,
     "-": operators.sub,
     "*": operators.mul,
-    "/": _divide,
+    "/": divide,
 }
 
 

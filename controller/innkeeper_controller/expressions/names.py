@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Collection
+from typing import Final
 
 from innkeeper_controller.expressions.errors import ExpressionError
 from innkeeper_controller.expressions.syntax import Rank, Requirement, names_in
@@ -41,8 +42,16 @@ PROBED: frozenset[str] = frozenset(
     }
 )  # fmt: skip
 KNOWN: frozenset[str] = frozenset(STANDARD) | PROBED
+CURRENT_VMS: Final = "CURRENT_VMS"
+#: What VMs that come and go may change: numbers on every host, and the list of the VMs itself.
+DYNAMIC: frozenset[str] = frozenset(
+    {
+        "TOTAL_CPU", "MAX_CPU", "USED_CPU", "CPU_USAGE", "FREE_CPU", "TOTAL_MEMORY", "MAX_MEM", "USED_MEMORY",
+        "MEM_USAGE", "FREE_MEMORY", "FREE_MEM", "RUNNING_VMS", CURRENT_VMS,
+    }
+)  # fmt: skip
 
-#: What OpenNebula 1 and 2 called them.
+#: What OpenNebula calls them, or did in its versions 1 and 2.
 _OLD = {
     "FREECPU": "FREE_CPU",
     "FREEMEMORY": "FREE_MEMORY",
@@ -50,10 +59,14 @@ _OLD = {
     "TOTALMEMORY": "TOTAL_MEMORY",
     "USEDCPU": "USED_CPU",
     "USEDMEMORY": "USED_MEMORY",
+    "TOTAL_MEM": "TOTAL_MEMORY",
+    "USED_MEM": "USED_MEMORY",
+    "MODELNAME": "CPU_MODEL",
+    "VM_MAD": "HYPERVISOR",
 }
 _PLAIN = re.compile(r"[A-Z_][A-Z0-9_]*")
 #: Parents in OpenNebula's host document whose children are our attributes.
-_PARENTS = frozenset({"HOST", "TEMPLATE", "HOST_SHARE"})
+_PARENTS = frozenset({"HOST", "TEMPLATE", "HOST_SHARE", "CLUSTER_TEMPLATE", "MONITORING", "CAPACITY", "SYSTEM"})
 _VM_PATHS = frozenset({("VMS", "ID"), ("VMS", "VM", "ID")})
 
 
@@ -69,8 +82,8 @@ def canonical(written: str) -> str:
     while len(steps) > 1 and steps[0] in _PARENTS:
         steps = steps[1:]
     if steps in _VM_PATHS:
-        return "CURRENT_VMS"
-    if len(steps) != 1 or not _PLAIN.fullmatch(steps[0]):
+        return CURRENT_VMS
+    if len(steps) != 1 or not written.isascii() or not _PLAIN.fullmatch(steps[0]):
         raise ValueError(f"{written!r} is neither a host attribute nor a path to one, like HOST/VMS/ID.")
     return _OLD.get(steps[0], steps[0])
 
