@@ -3,6 +3,7 @@
 It looks nothing up and opens nothing.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ _BULK_PORT_DISTANCE: Final = 2
 #: ``NAME`` or ``VECTOR/KEY``; ``*`` stands for any letters.
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_*]{1,128}(/[A-Za-z0-9_*]{1,128})?")
 _MAX_PORT: Final = 65535
+_USER_LIMITS: Final = ("max_placed_per_user", "max_per_pass_and_user")
 
 
 class HttpConfig(Value):
@@ -194,8 +196,23 @@ def _mistakes(config: Config) -> Iterator[str]:
             if isinstance(value, int | float) and value <= 0:
                 yield f"{where}{name} is {value}; it has to be more than 0"
     yield from map(_no_pattern, (*config.restricted.vm, *config.restricted.image, *config.restricted.network))
+    yield from _scheduling_mistakes(config.scheduling)
     if config.unknown_after_s < config.heartbeat_interval_s:
         yield f"unknown_after_s is {config.unknown_after_s}, shorter than heartbeat_interval_s"
+
+
+def _scheduling_mistakes(options: Options) -> Iterator[str]:
+    order = options.order
+    if not 0 < order.half_life_s < math.inf:
+        yield f"scheduling.order.half_life_s is {order.half_life_s}; it has to be more than 0"
+    numbers = {"scheduling.pending_timeout_s": options.pending_timeout_s}
+    numbers |= {
+        f"scheduling.order.{name}": getattr(order, name)
+        for name in ("priority_weight", "age_weight_per_h", "fair_share_weight", *_USER_LIMITS)
+    }
+    for name, value in numbers.items():
+        if not 0 <= value < math.inf:
+            yield f"{name} is {value}; it has to be 0 or more"
 
 
 def _no_pattern(pattern: str) -> str:

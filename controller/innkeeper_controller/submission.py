@@ -20,6 +20,7 @@ from innkeeper_controller.templates.errors import in_order
 from innkeeper_controller.templates.restricted import restricted
 from innkeeper_controller.templates.schedule import SchedActionTemplate
 from innkeeper_controller.templates.vm import NicTemplate, VmTemplate, read_vm_template, with_overrides
+from innkeeper_controller.templates.wishes import NamedVm
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_controller.usage import amounts_of
 from innkeeper_plugins.vocabulary import Boot, Nic, Vm, VmId, VmState
@@ -121,6 +122,8 @@ def draw(turn: Turn, text: str, overrides: dict[str, str], *, own: bool = True) 
     search = Search(turn)
     networks = tuple(_network(search, nic) for nic in template.nics)
     spec = _spec(search, template)
+    for each in template.vms_named:
+        _check_named(search, each)
     refuse_mistakes(in_order(search.mistakes))
     return Blueprint(text, template, spec, tuple(each for each in networks if each is not None))
 
@@ -145,6 +148,20 @@ def _network(search: Search, nic: NicTemplate) -> Network | None:
         return None
     access.authorize(search.turn, Right.USE, network)
     return network
+
+
+def _check_named(search: Search, named: NamedVm) -> None:
+    """Check a VM that the new one is to be with or away from: whoever says so also keeps it from other hosts.
+
+    Raises:
+        RefusalError: ``forbidden`` or ``locked``.
+    """
+    vm = search.cluster.vms.get(named.vm_id)
+    if vm is None:
+        text = f"There is no VM {named.vm_id}, or it has ended; `inn vm list` shows those that there are."
+        search.mistakes.append(Mistake(message=text, field=named.field, line=named.line, column=named.column))
+        return
+    access.authorize(search.turn, Right.MANAGE, vm)
 
 
 def _spec(search: Search, template: VmTemplate) -> Vm:
@@ -223,6 +240,7 @@ def _make(turn: Turn, blueprint: Blueprint, name: str, *, hold: bool) -> VmRecor
         template=blueprint.text,
         requirements=template.requirements,
         rank=template.rank,
+        wishes=template.wishes,
         attributes=template.attributes,
         scheduled=scheduled_at(template.scheduled, turn.now_s),
         submitted_at_s=turn.now_s,

@@ -37,6 +37,7 @@ VM = (
     "PCI",
     "EMULATOR",
     "RAW",
+    "SCHED_PRIORITY",
     "USER_PRIORITY",
     "TOPOLOGY/PIN_POLICY",
     "TOPOLOGY/HUGEPAGE_SIZE",

@@ -54,7 +54,7 @@ def _of(field: Field) -> Schema:  # noqa: PLR0911 - one line a kind
         case Kind.VECTOR:
             return _vector(field)
         case Kind.INTEGER:
-            return _number(field, "integer", "^[0-9]+$")
+            return _number(field, "integer", "^-?[0-9]+$" if (field.minimum or 0) < 0 else "^[0-9]+$")
         case Kind.NUMBER:
             return _number(field, "number", "^[0-9]*[.]?[0-9]*$")
         case Kind.BOOLEAN:

@@ -13,6 +13,8 @@ Scalar: TypeAlias = str | int | float | bool
 #: Words for yes and no.
 _BOOLEANS = {"YES": True, "TRUE": True, "ON": True, "1": True, "NO": False, "FALSE": False, "OFF": False, "0": False}
 _INTEGER = re.compile(r"\+?[0-9]{1,18}", re.ASCII)
+#: Where a field takes numbers below 0.
+_SIGNED = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"\+?(?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})", re.ASCII)
 _WITH_UNIT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([KMGT])(?:I?B)?\s*", re.IGNORECASE | re.ASCII)
 _MB_OF = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024 * 1024}
@@ -37,7 +39,7 @@ def typed(known: Field, text: str) -> Scalar:
         raise WrongValueError(f"{known.name} has no value; give one, like {known.example}.")
     match known.kind:
         case Kind.INTEGER:
-            return int(_bounded(known, text, _INTEGER))
+            return int(_bounded(known, text, _SIGNED if (known.minimum or 0) < 0 else _INTEGER))
         case Kind.NUMBER:
             return _bounded(known, text, _NUMBER)
         case Kind.BOOLEAN:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 from innkeeper_controller.expressions.names import KNOWN
+from innkeeper_controller.scheduling.wishes import Wishes
 from innkeeper_controller.templates import syntax
 from innkeeper_controller.templates.attributes import Attribute
 from innkeeper_controller.templates.errors import TemplateError, in_order
@@ -33,6 +34,7 @@ from innkeeper_controller.templates.schedule import SchedActionTemplate, schedul
 from innkeeper_controller.templates.syntax import Syntax
 from innkeeper_controller.templates.validation import Checked, check
 from innkeeper_controller.templates.vocabulary import VM_TABLE
+from innkeeper_controller.templates.wishes import NamedVm, vms_named, wishes_of
 from innkeeper_controller.turn import Mistake
 from innkeeper_plugins.vocabulary import Graphics, InputDevice, Raw, Topology, Value
 
@@ -75,6 +77,9 @@ class VmTemplate(Value):
     #: Expressions that are known to parse; empty for none.
     requirements: str = ""
     rank: str = ""
+    wishes: Wishes = Wishes()
+    #: VMs that the wishes name.
+    vms_named: tuple[NamedVm, ...] = ()
     scheduled: tuple[SchedActionTemplate, ...] = ()
     #: What is kept but not acted on, as it was written; a repeated one has a line for each.
     attributes: dict[str, str] = {}
@@ -179,6 +184,8 @@ def _built(checked: Checked, host_attributes: Collection[str]) -> VmTemplate:
         hypervisor=_DRIVER_OF.get(hypervisor, hypervisor),
         requirements=requirements_of(checked, host_attributes),
         rank=rank_of(checked, host_attributes),
+        wishes=wishes_of(checked),
+        vms_named=vms_named(checked),
         scheduled=scheduled_of(checked),
         attributes=kept_as_text(checked.others),
         remarks=in_order(findings.remarks),

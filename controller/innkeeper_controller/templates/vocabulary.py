@@ -119,6 +119,17 @@ FILE_REFERENCE = r'\$FILE\[\s*IMAGE(_ID)?\s*=\s*"?([^"\],]+)"?\s*(?:,[^\]]*)?\]'
 _FILE = {"pattern": FILE_REFERENCE, "pattern_says": '$FILE[IMAGE="name"] or $FILE[IMAGE_ID=3]'}
 _PATH = {"pattern": r"[^\n\t]{1,4096}", "pattern_says": "a path"}
 _QUEUES = {"pattern": r"auto|[0-9]{1,3}", "pattern_says": "a number or auto"}
+#: Names with commas between them: a placement group, a label of hosts, a flag of a processor.
+_GROUP, _FLAG = r"[A-Za-z0-9._-]{1,64}", r"[A-Za-z0-9._-]{1,32}"
+
+
+def _list(item: str, says: str) -> dict[str, str]:
+    return {"pattern": rf"{item}(\s*,\s*{item}){{0,127}}", "pattern_says": says}
+
+
+_GROUPS = _list(_GROUP, "names of up to 64 letters, digits and . _ -, with commas between them")
+_VM_IDS = _list("[0-9]{1,9}", "numbers of VMs with commas between them")
+_SCOPE = {"pattern": _GROUP, "pattern_says": "host, or the name of a label of hosts"}
 _CACHE_MODES = ("default", "none", "writethrough", "writeback", "directsync", "unsafe")
 _VLAN = (1, 4094)
 
@@ -198,7 +209,9 @@ OS = (
 
 CPU_MODEL = (
     _text("MODEL", "Processor that the guest sees.", "host-passthrough", **_WORD),
-    *_unused_keys("FEATURES"),
+    _text(
+        "FEATURES", "Flags that the host's processor has to have.", "aes,avx2", **_list(_FLAG, "flags, like aes,avx2")
+    ),
 )
 
 FEATURES = (
@@ -277,6 +290,42 @@ SCHED_ACTION = (
     *_unused_keys("ID", "WARNING", "DONE", "MESSAGE", "TYPE", "PARENT_ID"),
 )  # fmt: skip
 
+#: How much a relation to others counts.
+_SOFTNESS = (
+    _boolean("SOFT", "A wish, that makes hosts better; without it, other hosts are not taken.", default="no"),
+    _field(Kind.NUMBER, "WEIGHT", "Of a wish, how much it counts beside the policy.", "2", minimum=0, maximum=1000,
+           default="1"),
+)  # fmt: skip
+
+AFFINITY = (
+    _text("GROUP", "Placement groups that are meant.", "db", **_GROUPS),
+    _text("VM", "Numbers of VMs that are meant.", "7,8", **_VM_IDS),
+    _text("SCOPE", "`host`, or a label of hosts: hosts with one value of it are one place.", "rack", default="host",
+          **_SCOPE),
+    *_SOFTNESS,
+)  # fmt: skip
+
+ANTI_AFFINITY = (
+    _text("GROUP", "Placement groups that are meant.", "db", default="those of the VM", **_GROUPS),
+    *AFFINITY[1:],
+)
+
+SPREAD = (
+    _text("GROUP", "Placement groups whose VMs are spread.", "web", default="those of the VM", **_GROUPS),
+    AFFINITY[2],
+    _integer("MAX_SKEW", "How many more than the emptiest place any may have.", "1", 1, 1000, default="1"),
+    *_SOFTNESS,
+)
+
+GANG = (
+    _text("NAME", "Name of the gang; it is its owner's.", "mpi", required=True, pattern=_GROUP,
+          pattern_says="up to 64 letters, digits and . _ -"),
+    _integer("SIZE", "How many of its VMs have to wait before any is placed.", "4", 1, 1000, required=True),
+)  # fmt: skip
+
+#: Of a VM's place in the queue; the higher, the sooner.
+_PRIORITY = (-1000, 1000)
+
 VM = (
     _text("NAME", "Name of the VM.", "web", default="`vm-` and its number", **_NAME),
     _field(Kind.NUMBER, "CPU", "Cores that are set aside for the VM on its host; fractions are fine.", "0.5",
@@ -310,6 +359,19 @@ VM = (
     _field(Kind.REQUIREMENTS, "REQUIREMENTS", "The same by its name of OpenNebula 3 and before.", 'HYPERVISOR = "*"'),
     _field(Kind.RANK, "SCHED_RANK", "What makes one host better than another.", "FREE_CPU * 100 - RUNNING_VMS"),
     _field(Kind.RANK, "RANK", "The same by its name of OpenNebula 3 and before.", "FREE_MEMORY"),
+    _integer("SCHED_PRIORITY", "The higher, the sooner it is placed.", "10", *_PRIORITY, default="0"),
+    _integer("USER_PRIORITY", "The same by its name of OpenNebula.", "10", *_PRIORITY),
+    _text("PLACEMENT_GROUP", "Groups of VMs that it is in, up to 16, for AFFINITY and its like.", "web, frontend",
+          **_GROUPS),
+    _vector("AFFINITY", "VMs that it wants to be with: where one of them is already.", AFFINITY,
+            "[ GROUP = db, SCOPE = rack ]", repeats=True, at_most=32),
+    _vector("ANTI_AFFINITY", "VMs that it wants to be away from: where none of them is.", ANTI_AFFINITY,
+            "[ GROUP = web ]", repeats=True, at_most=32),
+    _vector("SPREAD", "VMs that it wants to be spread with: about as many in each place.", SPREAD,
+            "[ GROUP = web, SCOPE = rack, MAX_SKEW = 1 ]", repeats=True, at_most=32),
+    _vector("GANG", "VMs that are placed all at once, or not at all.", GANG, "[ NAME = mpi, SIZE = 4 ]"),
+    _field(Kind.NUMBER, "PENDING_TIMEOUT", "How long it may be PENDING in seconds; then it is FAILED.", "3600",
+           minimum=1, maximum=999_999_999, default="what the operator decided"),
     _text("TITLE", "A line for people.", use=Use.KEPT),
     _text("DESCRIPTION", "A text for people.", "the web server", use=Use.KEPT),
     _text("LABELS", "Words to find the VM by.", "web,test", use=Use.KEPT, repeats=True),
@@ -339,7 +401,6 @@ VM = (
     _unused("TPM", "A trusted platform module.", keys=None),
     _unused("SCHED_DS_REQUIREMENTS", "What a datastore must have to be chosen."),
     _unused("SCHED_DS_RANK", "What makes one datastore better than another."),
-    _unused("USER_PRIORITY", "Which of a user's VMs is placed first."),
     _unused("EMULATOR", "Path of the emulator on the host."),
     _unused("NUMA_NODE", "One NUMA node of the guest.", keys=None, repeats=True),
     _unused("BACKUP_CONFIG", "How backups are made.", keys=None),
@@ -427,7 +488,8 @@ def _table(what: str, fields: tuple[Field, ...]) -> Table:
         what=what,
         fields={field.name: field for field in fields},
         keys={field.name: {key.name: key for key in field.keys} for field in fields if field.keys is not None},
-        homes={key.name: field for field in fields for key in field.keys or ()},
+        # Of several, the first: who writes SIZE means that of a disk.
+        homes={key.name: field for field in reversed(fields) for key in field.keys or ()},
     )
 
 

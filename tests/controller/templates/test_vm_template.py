@@ -320,6 +320,10 @@ NEEDED = {
     "INPUT": ", TYPE = mouse",
     "VIDEO": ", TYPE = vga",
     "RAW": ", TYPE = vmware",
+    "AFFINITY": ", GROUP = x",
+    "ANTI_AFFINITY": ", GROUP = x",
+    "SPREAD": ", GROUP = x",
+    "GANG": ", NAME = x, SIZE = 1",
     "SCHED_ACTION": ", ACTION = stop, TIME = 1, REPEAT = 0, DAYS = 1, END_VALUE = 1",
 }
 
