@@ -30,7 +30,7 @@ from innkeeper_controller.expressions.words import finite
 Truth: TypeAlias = BoolArray | bool
 Mask: TypeAlias = Callable[[AttributeColumns, At], Truth]
 
-#: Whole numbers up to here are told apart by floats.
+#: Whole numbers below are told apart by floats.
 _EXACT = 2.0**53
 _ORDERS: dict[Operator, Callable[[FloatArray, float], BoolArray]] = {
     Operator.GREATER: lambda numbers, wanted: (numbers > wanted) & (numbers < math.inf),
@@ -169,7 +169,7 @@ def _vms(tree: Compare) -> Mask:
 def _vms_equal(tree: Compare) -> Mask:
     value = tree.value
     number = finite(value) if isinstance(value, str) else value
-    if abs(number) > _EXACT if number is not None else pattern(str(value)):
+    if abs(number) >= _EXACT if number is not None else pattern(str(value)):
         return partial(_rows_one_by_one, _of_one(_positive(tree)))
     if number is None or not number.is_integer():
         return _nowhere
