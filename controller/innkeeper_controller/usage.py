@@ -64,13 +64,23 @@ def _same(old: Record, new: Record) -> bool:
     """Return True where the change cannot change an amount; the hot path of state changes ends here."""
     if isinstance(old, VmRecord) and isinstance(new, VmRecord):
         return (
-            old.spec is new.spec
+            (old.spec is new.spec or _same_size(old.spec, new.spec))
             and old.owner == new.owner
             and old.group == new.group
             and (old.state is VmState.DONE) == (new.state is VmState.DONE)
             and (old.state in RUNNING_STATES) == (new.state in RUNNING_STATES)
         )
     return False
+
+
+def _same_size(old: Vm, new: Vm) -> bool:
+    """Return True where two specifications take the same for certain, as where only the generation was raised."""
+    return (
+        old.disks is new.disks
+        and old.nics is new.nics
+        and old.cpu_cores == new.cpu_cores
+        and old.memory_mib == new.memory_mib
+    )
 
 
 def _accounts(record: Record) -> Iterator[Account]:

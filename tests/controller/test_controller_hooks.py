@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 
 from innkeeper_controller.cluster import Cluster, Put
-from innkeeper_controller.event_log import log_events
+from innkeeper_controller.event_log import MAX_TOGETHER, log_events
 from innkeeper_controller.hooks import Hooks
 from innkeeper_controller.records import Event, Leg, Operation, OperationKind, OperationStatus, Plan, VmRecord
 from innkeeper_controller.store.rows import Transaction
@@ -105,6 +105,27 @@ def test_the_log_names_operations_and_hosts_by_their_ids_and_leaves_single_vms_o
             "detail_kind": "deploy",
         }
     ]
+
+
+def test_masses_of_operations_share_lines_in_the_log_in_which_each_has_its_ids():
+    events = [
+        Event(
+            what="operation.started",
+            subject=f"vm:{number}",
+            at_s=1.0,
+            operation_id=f"o{number}",
+            detail={"kind": "deploy", "hosts": ["h1"]},
+        )
+        for number in range(MAX_TOGETHER + 1)
+    ]
+    with structlog.testing.capture_logs() as logs:
+        log_events([Transaction((), events, [""] * len(events), 5)])
+
+    assert [(line["event"], line["seq"], line["count"]) for line in logs] == [
+        ("operation.started", 5, MAX_TOGETHER),
+        ("operation.started", 5 + MAX_TOGETHER, 1),
+    ]
+    assert logs[0]["operations"][7] == "o7 vm:7 deploy h1"
 
 
 def importing(number: int, digest: str, status: OperationStatus, holders: tuple[Holder, ...] = (HOLDER,)) -> Operation:
