@@ -107,7 +107,8 @@ def _trace(inn: Invocation, file: Path, limit: int | None, vm_memory_bytes: int)
     except (TraceError, OSError) as error:
         raise click.BadParameter(str(error), param_hint="--trace") from error
     if trace.left_out:
-        inn.note(f"{trace.left_out} jobs that never ran are left out.")
+        verb_form = "is" if trace.left_out == 1 else "are"
+        inn.note(f"{words.count(trace.left_out, 'job')} that never ran {verb_form} left out.")
     return trace if limit is None else trace.first(limit)
 
 

@@ -18,6 +18,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 56, 48
 #: Points of a curve; each bucket of time keeps its lowest and its highest.
 MAX_POINTS: Final = 1000
 _TICKS: Final = 6
+_TITLE_CHARS: Final = 84
 #: ``(longest span in it, seconds, word)``
 _UNITS: Final = ((600, 1, "s"), (36_000, 60, "min"), (864_000, 3600, "h"), (math.inf, 86_400, "days"))
 #: Told apart by who sees no colours too: by the dashes.
@@ -60,10 +61,10 @@ def svg(plot: Plot) -> str:
     step = nice_step(highest / _TICKS)
     top = step * math.ceil(highest / step * (1 - 1e-9))
     root = ET.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
-    ET.SubElement(root, "title").text = plot.title
+    ET.SubElement(root, "title").text = _shown(plot.title)
     ET.SubElement(root, "style").text = _STYLE
     ET.SubElement(root, "rect", {"class": "paper", "width": str(WIDTH), "height": str(HEIGHT)})
-    _text(root, plot.title, _LEFT, 22, "title")
+    _text(root, _shown(plot.title), _LEFT, 22, "title")
     _legend(root, plot.curves)
     _vertical_axis(root, plot.axis, step, top)
     _time_axis(root, span_s)
@@ -95,6 +96,12 @@ def thinned(time_s: Floats, values: Floats) -> tuple[Floats, Floats]:
         }
     )
     return time_s[kept], values[kept]
+
+
+def _shown(text: str) -> str:
+    """Return no more than there is place for, without what XML cannot carry: names of files can have anything."""
+    plain = "".join(char if char.isprintable() and not 0xFFFD < ord(char) < 0x10000 else "?" for char in text)  # noqa: PLR2004 - not in XML
+    return plain if len(plain) <= _TITLE_CHARS else f"{plain[: _TITLE_CHARS - 3]}..."
 
 
 def _steps(time_s: Floats, values: Floats, span_s: float, top: float) -> str:
