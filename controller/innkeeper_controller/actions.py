@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from innkeeper_controller import fitting, lifecycle, operations, planner, quotas, rest
+from innkeeper_controller import claims, fitting, lifecycle, operations, planner, quotas, rest
 from innkeeper_controller.lifecycle import IllegalMoveError
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, Operation, OperationKind, Plan, VmRecord
@@ -62,7 +62,7 @@ def deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
         vm = move(turn, vm, "resume")
     operations.check_route(OperationKind.DEPLOY, vm.state)
     check_room(turn, vm, host)
-    vm = _next_generation(with_hypervisor(vm, host))
+    vm = _next_generation(claims.claimed(turn, with_hypervisor(vm, host), host))
     operations.start(turn, vm, OperationKind.DEPLOY, plan_deployment(turn, vm, host), destination=host.host_id)
 
 
@@ -149,6 +149,7 @@ def at_home(turn: Turn, vm: VmRecord, kind: OperationKind, *, hard: bool = False
 
 def suspend(turn: Turn, vm: VmRecord) -> None:
     """Save the guest's memory; the VM stays on its host."""
+    claims.check_savable(vm, "suspended")
     at_home(turn, vm, OperationKind.SUSPEND)
 
 
@@ -167,6 +168,7 @@ def resume(turn: Turn, vm: VmRecord) -> None:
 
 def stop(turn: Turn, vm: VmRecord) -> None:
     """Save the guest's memory and give the host's capacity back."""
+    claims.check_savable(vm, "stopped")
     at_home(turn, vm, OperationKind.STOP)
 
 
@@ -302,8 +304,10 @@ def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool, off: str = ""
         raise RefusalError("bad_request", f"VM {vm.vm_id} is on {target.name} already; choose another host.")
     if not source.connected:
         raise RefusalError("unreachable", f"Host {source.name}, where VM {vm.vm_id} is, is not connected.")
+    if not off:
+        claims.check_savable(vm, "migrated")
     check_room(turn, vm, target)
-    vm = _next_generation(vm)
+    vm = _next_generation(claims.claimed(turn, vm, target))
     holders = planner.holders_for(vm.spec, target, turn.cluster.hosts.values())
     options = PlanOptions(hard=off == "hard", grace_s=turn.settings.shutdown_grace_s) if off else None
     plan = _planned(

@@ -27,7 +27,7 @@ from innkeeper_hostagent.protocol.messages import (
     CarryOut,
 )
 from innkeeper_plugins.steps import Fetch, ImportImage, Migrate, Mv, verb_of
-from innkeeper_plugins.vocabulary import Holder, HostId, OperationId, Outcome, VmState
+from innkeeper_plugins.vocabulary import Holder, HostId, OperationId, Outcome, Vm, VmState
 
 _replace = msgspec.structs.replace
 
@@ -168,13 +168,24 @@ def send_leg(turn: Turn, operation: Operation) -> None:
             subject=operation.subject,
             kind=operation.kind.value,
             steps=leg.steps,
-            vm=operation.vm,
+            vm=_vm_for(turn, operation, leg),
             expires_in_s=turn.settings.leg_expires_in_s,
             undo=operation.status is OperationStatus.UNDOING,
         ),
     )
     if operation.cancel and not is_past_return(operation):
         turn.send(host.host_id, Cancel(operation_id=operation.operation_id))
+
+
+def _vm_for(turn: Turn, operation: Operation, leg: Leg) -> Vm | None:
+    """Return the VM as the leg's host is to have it: what it holds there may be brought back, and not elsewhere.
+
+    In a live migration it is the source that is told what the guest gets at its destination.
+    """
+    vm = rest.vm_of(turn, operation)
+    if vm is None or operation.vm is None or vm.leaving is None or operation.kind is OperationKind.MIGRATE_LIVE:
+        return operation.vm
+    return _replace(vm, spec=operation.vm).spec_on(leg.host_id)
 
 
 def _admit(turn: Turn, leg: Leg, host: Host) -> None:

@@ -6,6 +6,8 @@ Adding a kind: a class here and a row in ``KINDS``; the store makes its table fr
 
 from enum import StrEnum
 
+import msgspec
+
 from innkeeper_controller.inventory import Allowance
 from innkeeper_controller.scheduling.wishes import Wishes
 from innkeeper_plugins.steps import Step
@@ -16,6 +18,7 @@ from innkeeper_plugins.vocabulary import (
     DiskFormat,
     HostId,
     ImageId,
+    NumaCell,
     OperationId,
     SealedFile,
     Value,
@@ -540,6 +543,13 @@ class HistoryRecord(Value):
         return f"{self.vm_id}.{self.seq}"
 
 
+class Holding(Value):
+    """What a VM holds of the nodes and devices of a host."""
+
+    numa_cells: tuple[NumaCell, ...] = ()
+    pci_addresses: tuple[str, ...] = ()
+
+
 class VmRecord(Value):
     """A VM as the controller knows it."""
 
@@ -576,6 +586,8 @@ class VmRecord(Value):
     host_id: HostId | None = None
     #: Where it is moving to; its capacity is taken there as well.
     destination_id: HostId | None = None
+    #: What it holds of the host that it is on, while it moves: its specification has what it gets where it goes.
+    leaving: Holding | None = None
     #: The hypervisor's name for the guest.
     deploy_id: str = ""
     #: Operation in progress, if any.
@@ -595,6 +607,13 @@ class VmRecord(Value):
     error: str = ""
     #: The person who asked for its end while an operation was running; it follows the operation.
     end_asked_by: str = ""
+
+    def spec_on(self, host_id: HostId | None) -> Vm:
+        """Return its specification with what it holds of that host: one that moves holds something of two."""
+        if self.leaving is None or host_id != self.host_id:
+            return self.spec
+        held = self.leaving
+        return msgspec.structs.replace(self.spec, numa_cells=held.numa_cells, pci_addresses=held.pci_addresses)
 
 
 Record = (

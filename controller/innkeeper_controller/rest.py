@@ -2,7 +2,7 @@
 
 import msgspec
 
-from innkeeper_controller import bans, history, lifecycle, parts, planner
+from innkeeper_controller import bans, claims, history, lifecycle, parts, planner
 from innkeeper_controller.images import finish_image
 from innkeeper_controller.records import (
     Operation,
@@ -79,7 +79,7 @@ def rest(turn: Turn, vm: VmRecord, operation: Operation, state: VmState, *, take
         "error": error,
         **({"context_changed": False} if done and operation.kind in _BOOTS and not vm.saved else {}),
     }
-    rested = _replace(vm, **{**values, **_memory_after(vm, operation, state)})
+    rested = _replace(claims.settled(vm, host_id), **{**values, **_memory_after(vm, operation, state)})
     rested = end_vm(turn, rested) if state is VmState.DONE else without_deleted_hosts(turn, rested)
     put_vm(turn, rested)
     tell_state(turn, vm, rested.state)
@@ -90,6 +90,7 @@ def put_vm(turn: Turn, vm: VmRecord) -> None:
 
     Its stays come first: a VM that is DONE leaves memory together with them.
     """
+    vm = claims.without_left(vm)
     operation_id = vm.operation_id or vm.last_operation_id
     stays = turn.cluster.history_of.get(vm.vm_id, ())
     for stay in history.follow(

@@ -4,7 +4,8 @@ from typing import Final
 
 import msgspec
 
-from innkeeper_controller import changes, operations, planner
+from innkeeper_controller import changes, claims, operations, planner
+from innkeeper_controller.allowances import breach, inventories_of
 from innkeeper_controller.records import Host, OperationKind, Part, VmRecord
 from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_controller.submission import CORE_DIGITS
@@ -51,6 +52,7 @@ def resize(
     may_overfill = not enforce and (turn.user is None or turn.user.is_admin)
     if host is not None and not may_overfill:
         _check_room(turn, vm, spec, host)
+    after = claims.resized(turn, vm, after, host)
     if vm.state is not VmState.RUNNING:
         turn.put(after)
         subject = f"vm:{vm.vm_id}"
@@ -71,14 +73,17 @@ def _shared(spec: Vm, cpu_cores: float | None, vcpus: int | None, memory_mib: in
 
 
 def _check_room(turn: Turn, vm: VmRecord, spec: Vm, host: Host) -> None:
-    used = turn.cluster.used.get(host.host_id, Capacity())
-    total = host.advertisement.capacity
-    for word, more, free, tolerance in (
-        ("cores", spec.cpu_cores - vm.spec.cpu_cores, total.cpu_cores - used.cpu_cores, CPU_TOLERANCE_CORES),
-        ("MiB of memory", spec.memory_mib - vm.spec.memory_mib, total.memory_mib - used.memory_mib, 0),
+    used, may = turn.cluster.used.get(host.host_id, Capacity()), inventories_of(turn.cluster, host)
+    for word, old, new, inventory, given, tolerance in (
+        ("cores", vm.spec.cpu_cores, spec.cpu_cores, may.cpu, used.cpu_cores, CPU_TOLERANCE_CORES),
+        ("MiB of memory", vm.spec.memory_mib, spec.memory_mib, may.memory, used.memory_mib, 0),
     ):
+        more, free = new - old, inventory.capacity - given
         if more > 0 and more > free + tolerance:
             text = f"VM {vm.vm_id} needs {more:.10g} {word} more; host {host.name} has {free:.10g} free."
+            raise RefusalError("no_capacity", text)
+        if more and (broken := breach(inventory, new)):
+            text = f"Host {host.name} gives a VM {broken} {word}; VM {vm.vm_id} would have {new:.10g}."
             raise RefusalError("no_capacity", text)
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from innkeeper_controller import changes, images, operations, planner
+from innkeeper_controller import changes, claims, images, operations, planner
 from innkeeper_controller.planner.hotplug import DiskSnapshotStep
 from innkeeper_controller.records import DiskSnapshot, Host, OperationKind, Part, VmRecord, VmSnapshot
 from innkeeper_controller.requests import find
@@ -23,6 +23,7 @@ def create(turn: Turn, vm: VmRecord, name: str) -> int:
         RefusalError: ``busy``, ``wrong_state`` or ``bad_request``.
     """
     host = changes.home_for(turn, vm, OperationKind.SNAPSHOT_CREATE, "snapshot")
+    claims.check_savable(vm, "kept as it is")
     _check_count(vm)
     vm, number = changes.next_number(vm, "snapshot", tuple(each.snapshot_id for each in vm.snapshots))
     name = _name(name, number)

@@ -3,12 +3,15 @@
 It mends nothing and never destroys; each finding names what disagrees with what.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
-from innkeeper_controller import addresses
+from innkeeper_controller import addresses, claims
+from innkeeper_controller.allowances import capacity_of
 from innkeeper_controller.cluster import UNFINISHED, Cluster, image_ids_of
 from innkeeper_controller.lifecycle import AT_REST
 from innkeeper_controller.records import AddressRange, Image, VmRecord
+from innkeeper_controller.scheduling import holdings
 from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Value, VmId, VmState
 
@@ -48,11 +51,29 @@ def _capacity(cluster: Cluster) -> Iterator[tuple[str, str]]:
 
 def _overcommit(cluster: Cluster) -> Iterator[tuple[str, str]]:
     for host in cluster.hosts.values():
-        used, total = cluster.used.get(host.host_id, Capacity()), host.advertisement.capacity
-        if host.connected and total.memory_mib and used.memory_mib > total.memory_mib:
-            yield f"host:{host.host_id}", f"VMs take {used.memory_mib} MiB of {total.memory_mib} MiB"
-        if host.connected and total.cpu_cores and used.cpu_cores > total.cpu_cores + CPU_TOLERANCE_CORES:
-            yield f"host:{host.host_id}", f"VMs take {used.cpu_cores} of {total.cpu_cores} cores"
+        told = host.advertisement.capacity
+        if not host.connected or host.host_id not in cluster.used:
+            continue
+        used, most = cluster.used[host.host_id], capacity_of(cluster, host)
+        if told.memory_mib and used.memory_mib > most.memory_mib:
+            yield f"host:{host.host_id}", f"VMs take {used.memory_mib} MiB of {most.memory_mib} MiB"
+        if told.cpu_cores and used.cpu_cores > most.cpu_cores + CPU_TOLERANCE_CORES:
+            yield f"host:{host.host_id}", f"VMs take {used.cpu_cores} of {most.cpu_cores} cores"
+
+
+def _claims(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    for host in cluster.hosts.values():
+        guests = [guest for _, guest in claims.guests_on(cluster, host.host_id)]
+        for message in holdings.conflicts(guests, host.advertisement.numa if host.connected else ()):
+            yield f"host:{host.host_id}", message
+        held = Counter(address for guest in guests for address in guest.pci_addresses)
+        for address in sorted(address for address, count in held.items() if count > 1):
+            yield f"host:{host.host_id}", f"device {address} is held twice"
+    for vm in cluster.vms.values():
+        if vm.leaving is not None and vm.destination_id is None:
+            yield f"vm:{vm.vm_id}", "it holds something of a host that it leaves, but it goes to none"
+        if vm.host_id is None and (vm.spec.numa_cells or vm.spec.pci_addresses):
+            yield f"vm:{vm.vm_id}", "it holds nodes or devices of a host, but is on none"
 
 
 def _leases(cluster: Cluster) -> Iterator[tuple[str, str]]:
@@ -185,6 +206,7 @@ def _image_users(cluster: Cluster) -> Iterator[tuple[str, str]]:
 CHECKS: dict[str, Callable[[Cluster], Iterator[tuple[str, str]]]] = {
     "capacity-books": _capacity,
     "capacity-exceeded": _overcommit,
+    "nodes-and-devices": _claims,
     "lease-owners": _leases,
     "addresses-once": _addresses,
     "ranges": _ranges,

@@ -7,13 +7,32 @@ VMs without a wish float over the whole host: they are not counted here.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from innkeeper_plugins.vocabulary import NumaNode, PinPolicy, Vm
+from innkeeper_plugins.vocabulary import NumaCell, NumaNode, NumaWish, PinPolicy
 
 KIB_PER_MIB: Final = 1024
 #: Policies that give a guest processors of its own.
 OWN: Final = frozenset({PinPolicy.THREAD, PinPolicy.CORE})
+
+
+class Guest(Protocol):
+    """A VM as far as it holds something of its host: its specification, or what the scheduler knows of it."""
+
+    @property
+    def numa(self) -> NumaWish | None:
+        """What it asked of the host's nodes; None for nothing."""
+        ...
+
+    @property
+    def numa_cells(self) -> tuple[NumaCell, ...]:
+        """What it was given of them."""
+        ...
+
+    @property
+    def pci_addresses(self) -> tuple[str, ...]:
+        """The devices that it was given."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +56,7 @@ class Held:
 NOTHING_HELD = Held()
 
 
-def held_by(vms: Iterable[Vm]) -> Held:
+def held_by(vms: Iterable[Guest]) -> Held:
     """Return what those VMs hold of the host that all of them are on."""
     own: set[int] = set()
     cores: set[int] = set()
@@ -77,7 +96,7 @@ def idle_pages_mib(nodes: Iterable[NumaNode], held: Held) -> int:
     )
 
 
-def conflicts(vms: Sequence[Vm], nodes: Sequence[NumaNode]) -> Iterator[str]:
+def conflicts(vms: Sequence[Guest], nodes: Sequence[NumaNode]) -> Iterator[str]:
     """Go over what VMs of one host hold against each other, one sentence each; none is the healthy answer.
 
     Args:

@@ -5,11 +5,12 @@ Pure. What is held is derived from the VMs on a host; a device is given whole, s
 
 from collections.abc import Collection, Iterable, Sequence
 
+from innkeeper_controller.scheduling.holdings import Guest
 from innkeeper_controller.scheduling.shortage import Shortage, counted
-from innkeeper_plugins.vocabulary import PciDevice, PciWish, Vm
+from innkeeper_plugins.vocabulary import PciDevice, PciWish
 
 
-def held_by(vms: Iterable[Vm]) -> frozenset[str]:
+def held_by(vms: Iterable[Guest]) -> frozenset[str]:
     """Return the addresses of the devices that those VMs hold of the host that all of them are on."""
     return frozenset(address for vm in vms for address in vm.pci_addresses)
 
