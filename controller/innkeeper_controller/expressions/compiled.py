@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from innkeeper_controller.expressions.columns import At, AttributeColumns, BoolArray, FloatArray
-from innkeeper_controller.expressions.masks import Mask, mask_function, one_a_row
+from innkeeper_controller.expressions.masks import Mask, Truth, mask_function, one_a_row
 from innkeeper_controller.expressions.meaning import Attributes, rank_function, requirement_function
 from innkeeper_controller.expressions.names import DYNAMIC
 from innkeeper_controller.expressions.rank import parse_rank
@@ -89,7 +89,7 @@ def compile_rank(text: str) -> CompiledRank:
 def _requirement(text: str, tree: Requirement) -> CompiledRequirement:
     names = _names(tree)
     is_static = names.isdisjoint(DYNAMIC)
-    return CompiledRequirement(text, tree, requirement_function(tree), names, is_static, mask_function(tree))
+    return CompiledRequirement(text, tree, requirement_function(tree), names, is_static, _mask_when_asked(tree))
 
 
 @lru_cache(_REMEMBERED)
@@ -107,6 +107,19 @@ def _halves(whole: CompiledRequirement) -> tuple[CompiledRequirement, CompiledRe
 def _every(parts: Iterable[Requirement]) -> Requirement:
     first, *others = parts
     return Every(parts=(first, *others)) if others else first
+
+
+def _mask_when_asked(tree: Requirement) -> Mask:
+    """Return the mask function of a tree, made when it is asked first: a template that is only checked needs none."""
+    made: Mask | None = None
+
+    def mask(columns: AttributeColumns, at: At) -> Truth:
+        nonlocal made
+        if made is None:
+            made = mask_function(tree)
+        return made(columns, at)
+
+    return mask
 
 
 def _names(tree: Requirement | Rank) -> frozenset[str]:

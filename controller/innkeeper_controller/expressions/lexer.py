@@ -36,10 +36,24 @@ _TOKEN = re.compile(
     (?P<name>[A-Za-z_][A-Za-z0-9_]*)
     | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     | "(?P<double>[^"]*)" | '(?P<single>[^']*)'
-    | (?P<sign>@>|!=|>=|<=|[=<>&|!()+\-*/])
+    | (?P<sign>@\s*>|[!<>]\s*=|[=<>&|!()+\-*/])
     """,
     re.VERBOSE | re.ASCII,
 )
+#: What comes out of text processors and formula editors: quotes, dashes, signs of mathematics.
+_MEANT = {
+    **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"'),
+    **dict.fromkeys("\u2018\u2019\u201a", "'"),
+    **dict.fromkeys("\u2212\u2013\u2014", "-"),
+    "\u2260": "!=",
+    "\u2264": "<=",
+    "\u2265": ">=",
+    "\u00d7": "*",
+    "\u00f7": "/",
+    "\u00ac": "!",
+    "\u2227": "&",
+    "\u2228": "|",
+}
 _QUOTES = "\"'"
 
 
@@ -70,9 +84,11 @@ def _token(text: str, at: int) -> Token:
     if match is None:
         if text[at] in _QUOTES:
             raise ExpressionError(text, at, "This quote is never closed.")
+        if meant := _MEANT.get(text[at]):
+            raise ExpressionError(text, at, f"{text[at]!r} is written {meant} here.", suggestion=meant)
         raise ExpressionError(text, at, f"{text[at]!r} means nothing here; a text with it needs quotes.")
     for group, kind in (("name", Kind.NAME), ("number", Kind.NUMBER), ("sign", Kind.SIGN)):
         if match[group] is not None:
-            return Token(kind, match[group], at, match.end())
+            return Token(kind, "".join(match[group].split()), at, match.end())
     quoted = match["double"] if match["double"] is not None else match["single"]
     return Token(Kind.TEXT, quoted, at, match.end())

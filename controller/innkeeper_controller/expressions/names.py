@@ -88,6 +88,12 @@ def canonical(written: str) -> str:
     return _OLD.get(steps[0], steps[0])
 
 
+def last_step(written: str) -> str:
+    """Return the attribute that a path that leads nowhere probably meant: ``FREE_CPU`` for ``HOST/A/FREE_CPU``."""
+    step = written.upper().rstrip("/ ").rpartition("/")[2].strip()
+    return likely(_OLD.get(step, step), KNOWN)
+
+
 def likely(name: str, known: Collection[str]) -> str:
     """Return the known attribute that was probably meant; empty where none is close."""
     return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)), "")

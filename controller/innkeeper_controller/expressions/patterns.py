@@ -2,11 +2,19 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
-_ITEM = re.compile(r"(?P<stars>\*+)|(?P<any>\?)|\[(?P<choice>[!^]?\]?[^\]]*)\]|(?P<one>.)", re.DOTALL)
+#: The first character of a choice may be the bracket that otherwise closes it.
+_ITEM = re.compile(
+    r"(?P<stars>\*+)|(?P<any>\?)|\[(?P<choice>(?:[!^].|[^!^])[^\]]*)\]|(?P<one>.)",
+    re.DOTALL,
+)
+#: Texts that are remembered.
+_REMEMBERED = 1024
 _WILD = re.compile(r"[*?\[]")
 
 
+@lru_cache(_REMEMBERED)
 def pattern(written: str) -> Callable[[str], bool] | None:
     """Return what says whether a text fits; None where there is no pattern in what was written.
 
@@ -16,7 +24,7 @@ def pattern(written: str) -> Callable[[str], bool] | None:
         return None
     pieces: list[list[str]] = [[]]
     plain = True
-    for item in _ITEM.finditer(written):
+    for item in _items(written):
         plain = plain and item["one"] is not None
         if item["stars"]:
             pieces.append([])
@@ -25,6 +33,16 @@ def pattern(written: str) -> Callable[[str], bool] | None:
     if plain:
         return None
     return _fitting([(len(piece), re.compile("".join(piece), re.DOTALL)) for piece in pieces])
+
+
+def _items(written: str) -> Iterator[re.Match[str]]:
+    """Yield the items; behind the last bracket that closes, none that opens is looked at twice."""
+    at, last = 0, written.rfind("]")
+    while at < len(written):
+        item = _ITEM.match(written, at, last + 1 if at <= last else at + 1)
+        assert item is not None, "any character is an item"
+        yield item
+        at = item.end()
 
 
 def _one_character(item: re.Match[str]) -> str:

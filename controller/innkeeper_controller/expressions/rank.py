@@ -45,8 +45,8 @@ class _Parser:
     def _is(self, signs: str) -> bool:
         return self._next().kind is Kind.SIGN and self._next().text in signs
 
-    def _error(self, token: Token, message: str) -> ExpressionError:
-        return ExpressionError(self._text, token.position, message)
+    def _error(self, token: Token, message: str, suggestion: str = "") -> ExpressionError:
+        return ExpressionError(self._text, token.position, message, suggestion=suggestion)
 
     def _unexpected(self, expected: str) -> ExpressionError:
         if self._next().kind is Kind.END:
@@ -90,7 +90,7 @@ class _Parser:
         try:
             return Name(name=names.canonical(token.text), position=token.position)
         except ValueError as error:
-            raise self._error(token, str(error)) from error
+            raise self._error(token, str(error), names.last_step(token.text)) from error
 
     def _closed(self, opened: Token, tree: Rank) -> Rank:
         if not self._is(")"):

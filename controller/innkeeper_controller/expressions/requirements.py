@@ -19,6 +19,7 @@ from innkeeper_controller.expressions.syntax import (
 from innkeeper_controller.expressions.words import finite, unit_hint
 
 _OPERATORS = frozenset(Operator)
+_OPERATORS_MEANT = {"<>": "!=", "=!": "!=", "=>": ">=", "=<": "<="}
 _WORDS = {"AND": "&", "OR": "|", "NOT": "!"}
 #: Characters that, right behind a value, show that the value should have been quoted.
 _RUN_ON = frozenset("-.:*/")
@@ -116,7 +117,7 @@ class _Parser:
         try:
             name = names.canonical(left.text)
         except ValueError as error:
-            raise self._error(left, str(error)) from error
+            raise self._error(left, str(error), names.last_step(left.text)) from error
         operator = self._operator(name)
         value = self._value(name, operator)
         return Compare(name=name, operator=operator, value=value, position=left.position)
@@ -128,6 +129,9 @@ class _Parser:
         self._take()
         if self._is("="):
             raise self._error(self._next(), "One = is enough.", "=")
+        written = f"{token.text}{self._next().text}" if self._next().kind is Kind.SIGN else ""
+        if meant := _OPERATORS_MEANT.get(written):
+            raise self._error(token, f"{written} is written {meant} here.", meant)
         return Operator(token.text)
 
     def _value(self, name: str, operator: Operator) -> str | float:

@@ -78,6 +78,7 @@ def test_a_rank_comes_to_a_finite_number(text, expected):
         ("2)", 1, "Here + - * / or the end should come, not ')'."),
         ("1e999", 0, "1e999 is too large a number."),
         ('"A/B/C"', 0, "'A/B/C' is neither a host attribute nor a path to one, like HOST/VMS/ID."),
+        ("2 \u00d7 A", 2, "'\u00d7' is written * here."),
         ("A % 2", 2, "'%' means nothing here; a text with it needs quotes."),
         ("(" * 60 + "1" + ")" * 60, 51, "An expression goes at most 50 levels deep."),
         ("-" * 60 + "1", 51, "An expression goes at most 50 levels deep."),
@@ -98,7 +99,7 @@ def test_the_attributes_of_a_rank_are_known_with_their_places():
 @seed(SEED)
 @settings(max_examples=100, deadline=None)
 @given(
-    st.text(st.sampled_from("AB1 .+-*/()e\"'\n"), max_size=40),
+    st.one_of(st.text(st.sampled_from("AB1 .+-*/()e\"'\n"), max_size=40), st.text(max_size=40)),
     st.dictionaries(st.sampled_from("AB"), st.one_of(st.floats(), st.integers(), st.text(max_size=5))),
 )
 def test_any_text_is_either_refused_or_ranks_any_host(text, host):

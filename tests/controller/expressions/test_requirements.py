@@ -74,6 +74,7 @@ def holds(text):
         ('NAME = "[i-z]*"', False),
         ('NAME != "host-*"', False),
         ('RUNNING_VMS = "3*"', True),
+        ('NAME = "host[-1"', False),
         ('EMPTY = ""', True),
         ('EMPTY = "*"', True),
         ("CURRENT_VMS = 5", True),
@@ -111,6 +112,11 @@ def holds(text):
         ("!!(FREE_CPU > 100)", True),
         ("!FREE_CPU > 400", True),
         ("!ARCH = b & ARCH = x86_64", True),
+        ("FREE_CPU ! = 349", True),
+        ("FREE_CPU > = 350", True),
+        ("CURRENT_VMS @ > 5", True),
+        ('"HOST/MONITORING/CAPACITY/FREE_CPU" > 100', True),
+        ("VM_MAD = kvm", True),
         ("ARCH = x86_64 | ARCH = b & RACK = c", False),
         ("ARCH = x86_64 | (ARCH = b & RACK = c)", True),
     ],
@@ -125,6 +131,11 @@ def test_a_requirement_holds_on_a_host_or_not(text, expected):
     [
         ("A == 3", 3, "One = is enough.", "="),
         ("A = 3 && B = 4", 7, "One & is enough.", "&"),
+        ("A <> 3", 2, "<> is written != here.", "!="),
+        ("A => 3", 2, "=> is written >= here.", ">="),
+        ("A =! 3", 2, "=! is written != here.", "!="),
+        ("A \u2260 3", 2, "'\u2260' is written != here.", "!="),
+        ("A = \u201cx\u201d", 4, "'\u201c' is written \" here.", '"'),
         ("A = 3 and B = 4", 6, "and is written & here.", "&"),
         ("NOT A = 3", 0, "NOT is written ! here.", "!"),
         ("A", 1, "The expression ends where a comparison (= != > < >= <= @>) after A should come.", ""),
@@ -149,6 +160,12 @@ def test_a_requirement_holds_on_a_host_or_not(text, expected):
         ("A @ 3", 2, "'@' means nothing here; a text with it needs quotes.", ""),
         ("A = ü", 4, "'ü' means nothing here; a text with it needs quotes.", ""),
         ('"A/B/C" = 3', 0, "'A/B/C' is neither a host attribute nor a path to one, like HOST/VMS/ID.", ""),
+        (
+            '"HOST/MEMORY/FREE_MEMROY" > 3',
+            0,
+            "'HOST/MEMORY/FREE_MEMROY' is neither a host attribute nor a path to one, like HOST/VMS/ID.",
+            "FREE_MEMORY",
+        ),
         ("(" * 60 + "A = 1" + ")" * 60, 51, "An expression goes at most 50 levels deep.", ""),
         ("!" * 60 + "A = 1", 51, "An expression goes at most 50 levels deep.", ""),
         ("A=1" + "&A=1|A=1" * 30, 203, "An expression goes at most 50 levels deep.", ""),
@@ -250,7 +267,7 @@ def test_obstacles_of_one_host_have_a_limit():
 
 
 NAMES = st.sampled_from([*HOST, "RACK", "ZONE"])
-TEXTS = st.sampled_from(["x86_64", "host-1", "host*", "*", "", "avx2", "12.5", "a'b"])
+TEXTS = st.sampled_from(["x86_64", "host-1", "host*", "*", "", "avx2", "12.5", "a'b", "h?st[!a-z]*", "[", "nan"])
 NUMBERS = st.floats(-1000, 1000, allow_nan=False).map(lambda value: round(value, 3) + 0.0)
 ORDERS = st.sampled_from([Operator.GREATER, Operator.LESS, Operator.GREATER_OR_EQUAL, Operator.LESS_OR_EQUAL])
 EQUALS = st.sampled_from([Operator.EQUAL, Operator.NOT_EQUAL, Operator.CONTAINS])
@@ -307,9 +324,21 @@ def test_mending_every_obstacle_makes_the_host_fit(tree, host):
     assert not found or not compile_requirement(describe(still)).holds(host)
 
 
+#: Words that expressions are made of, so that some of what comes out means something.
+PIECES = st.sampled_from(
+    [*"=<>!&|()", "!=", "@>", "A", "NAME", "CURRENT_VMS", "5", "-1e9", '"h*[a-z]?"', "'x'", "B = 1"]
+)
+
+
 @seed(SEED)
 @settings(max_examples=100, deadline=None)
-@given(st.text(st.sampled_from("AB1 =<>!@&|()\"'-.*/é\n"), max_size=40))
+@given(
+    st.one_of(
+        st.text(st.sampled_from("AB1 =<>!@&|()\"'-.*/?[]é\n"), max_size=40),
+        st.lists(PIECES, max_size=20).map(" ".join),
+        st.text(max_size=40),
+    )
+)
 def test_any_text_is_either_understood_or_refused_at_a_place_inside_it(text):
     try:
         tree = parse_requirements(text)
