@@ -37,10 +37,10 @@ class QueueIndex:
     cores: dict[Party, float] = field(default_factory=dict)
     #: Heaps of VMs that wait, by the end of their own time, and by when they began where they have none.
     #: Those that do not wait any more, or began anew, are passed over.
-    deadlines: list[tuple[Moment, VmId]] = field(default_factory=list)
-    arrivals: list[tuple[Moment, VmId]] = field(default_factory=list)
+    deadlines: list[tuple[Moment, VmId]] = field(default_factory=list, compare=False)
+    arrivals: list[tuple[Moment, VmId]] = field(default_factory=list, compare=False)
     #: What everybody used of late; None until somebody asks. Kept by ``queueing``.
-    shares: FairShares | None = None
+    shares: FairShares | None = field(default=None, compare=False)
 
     def apply(self, old: Record | None, new: Record | None) -> None:
         """Follow one record's change."""
