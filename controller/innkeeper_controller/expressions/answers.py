@@ -14,41 +14,47 @@ from innkeeper_controller.expressions.words import finite, number_of
 _FEW = 2
 #: For fewer rows the table is always as fast.
 _WORTH_COMPARING = 1024
+#: A table for more values is made only where nothing else will do: many texts may ask for names of hosts.
+_LARGE = 1024
 #: Fewer values than this are all asked; an index would cost more.
 _WORTH_AN_INDEX = 64
 #: Lists of values that have an index.
-_INDEXES = 8
+_INDEXES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """For which codes the answer is yes."""
+    """For which codes the answer is yes; one of ``few`` and ``table`` is there, or both."""
 
     #: What was asked, to see whether it still stands.
     values: Sequence[Actual]
-    #: These codes have the answer ``few_say``, all others the opposite; None where only the ``table`` knows.
+    #: These codes have the answer ``few_say``, all others the opposite; None where they are many.
     few: tuple[CodeArray, ...] | None
     few_say: bool
-    #: One answer a code, and a last one, False, for -1.
-    table: BoolArray
+    #: One answer a code, and a last one, False, for -1; None where it would be large for nothing.
+    table: BoolArray | None
 
     def of(self, codes: CodeArray) -> BoolArray | bool:
         """Return the answers for rows with these codes; a bool where all are the same."""
-        few = self.few
-        if few is None:
-            return self._looked_up(codes)
+        few, table = self.few, self.table
+        if few is None or (table is not None and len(codes) < _WORTH_COMPARING):
+            assert table is not None, "many codes have a table"
+            looked_up: BoolArray = table.take(codes)
+            return looked_up
         if self.few_say:
-            return codes == few[0] if len(few) == 1 else self._looked_up(codes) if few else False
-        if len(codes) < _WORTH_COMPARING:
-            return self._looked_up(codes)
+            return _any_of(codes, few) if few else False
         others = codes >= 0
         for code in few:
             others &= codes != code
         return others
 
-    def _looked_up(self, codes: CodeArray) -> BoolArray:
-        found: BoolArray = self.table.take(codes)
-        return found
+
+def _any_of(codes: CodeArray, wanted: tuple[CodeArray, ...]) -> BoolArray:
+    first, *more = wanted
+    found: BoolArray = codes == first
+    for code in more:
+        found |= codes == code
+    return found
 
 
 def asked_once(
@@ -75,13 +81,17 @@ def asked_once(
 
 
 def _answers(values: Sequence[Actual], yes: list[int], *, wanted: bool) -> _Answers:
-    table = np.full(len(values) + 1, not wanted)
+    """Return the answers where these codes have the answer ``wanted``."""
+    count = len(values)
+    if len(yes) <= _FEW and (wanted or count > _LARGE):
+        return _Answers(values, _each_alone(yes), few_say=wanted, table=None)
+    table = np.full(count + 1, not wanted)
     table[yes] = wanted
     table[-1] = False
     if len(yes) <= _FEW:
         return _Answers(values, _each_alone(yes), few_say=wanted, table=table)
-    if len(values) - len(yes) <= _FEW:
-        others = sorted(set(range(len(values))).difference(yes))
+    if count - len(yes) <= _FEW:
+        others = sorted(set(range(count)).difference(yes))
         return _Answers(values, _each_alone(others), few_say=not wanted, table=table)
     return _Answers(values, None, few_say=False, table=table)
 
