@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from innkeeper_controller import hopes, schedule
-from innkeeper_controller.lifecycle import HOLDS_CAPACITY
+from innkeeper_controller.fleet_index import FleetIndex, claims
 from innkeeper_controller.monitoring import Samples
 from innkeeper_controller.queue_index import QueueIndex
 from innkeeper_controller.records import (
@@ -36,6 +36,7 @@ from innkeeper_controller.records import (
     User,
     VmRecord,
 )
+from innkeeper_controller.scheduling.fleet import Fleet
 from innkeeper_controller.usage import Usages
 from innkeeper_hostagent.protocol.messages import Heartbeat
 from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Observation, OperationId, VmId, VmState
@@ -141,6 +142,8 @@ class Cluster:
     departed: dict[VmId, tuple[HistoryRecord, ...]] = field(default_factory=dict)
     #: What users and groups have of what may be limited.
     usages: Usages = field(default_factory=Usages)
+    #: The hosts as the scheduler sees them.
+    placement: FleetIndex = field(default_factory=FleetIndex)
     #: What the order of those who wait is made of.
     queue: QueueIndex = field(default_factory=QueueIndex)
     #: ``{network: addresses that are not free}``
@@ -203,6 +206,7 @@ class Cluster:
             index(self, put.old, put.new)
         self.usages.apply(put.old, put.new)
         self.queue.apply(put.old, put.new)
+        self.placement.apply(put.old, put.new)
 
     def next_id(self, kind: str) -> int:
         """Return the next number of a kind; numbers are never given twice."""
@@ -249,11 +253,14 @@ class Cluster:
     def _is_taken(self, network: Network, address: tuple[int, int]) -> bool:
         return f"{network.network_id}.{address[0]}.{address[1]}" in self.leases
 
+    @property
+    def fleet(self) -> Fleet:
+        """The hosts and what is on them, as the scheduler's columns."""
+        return self.placement.fleet
+
     def claims(self, vm: VmRecord) -> tuple[HostId, ...]:
         """Return the hosts whose capacity the VM takes: where it is and where it goes."""
-        here = (vm.host_id,) if vm.host_id is not None and vm.state in HOLDS_CAPACITY else ()
-        there = (vm.destination_id,) if vm.destination_id is not None and vm.destination_id not in here else ()
-        return here + there
+        return claims(vm)
 
 
 _Record = TypeVar("_Record", bound=Record)
@@ -457,7 +464,7 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
     if new is not None and new.state is VmState.PENDING:
         if vm_id not in cluster.pending:
             cluster.pending[vm_id] = cluster.unconsidered[vm_id] = None
-        elif old is not None and (old.requirements, old.rank) != (new.requirements, new.rank):
+        elif old is not None and (old.requirements, old.rank, old.wishes) != (new.requirements, new.rank, new.wishes):
             cluster.unconsidered[vm_id] = None
     else:
         cluster.pending.pop(vm_id, None)

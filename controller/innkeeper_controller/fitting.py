@@ -1,4 +1,4 @@
-"""Whether a VM may go on a host: what both are, as scheduling sees them, made of records, and one answer for all.
+"""Whether a VM may go on a host: what it asks, made of its record, and one answer for all.
 
 The scheduler and people who choose a host themselves come through here; which of the hosts that fit is best is
 decided elsewhere.
@@ -8,52 +8,17 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from innkeeper_controller import planner
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.expressions import compile_rank, compile_requirement
-from innkeeper_controller.records import Datastore, Host, HostState, VmRecord
-from innkeeper_controller.requests.views import cluster_name, shown_state
-from innkeeper_controller.scheduling.attributes import host_attributes
+from innkeeper_controller.loads import load_of
+from innkeeper_controller.records import Datastore, Host, VmRecord
+from innkeeper_controller.requests.views import cluster_name
 from innkeeper_controller.scheduling.clauses import BINDING
-from innkeeper_controller.scheduling.model import Demand, HostView, Obstacle
-from innkeeper_controller.units import MIB
-from innkeeper_plugins.vocabulary import Capacity, DiskKind, DriverKind, ImageRef, Vm
+from innkeeper_controller.scheduling.model import Demand, Obstacle
+from innkeeper_controller.scheduling.verdicts import obstacles_on
+from innkeeper_plugins.vocabulary import ImageRef, Vm
 
 _replace = msgspec.structs.replace
-
-#: Room that an overlay or a context disk is counted with, MiB.
-OVERLAY_MIB = 16
-
-
-def view_of(cluster: Cluster, host: Host) -> HostView:
-    """Return the host as the scheduler sees it."""
-    vms = cluster.vms_on.get(host.host_id, set())
-    bare = _bare_view(cluster, host)
-    return _replace(
-        bare,
-        attributes=host_attributes(host, bare.used, len(vms), vms, cluster=bare.cluster),
-        images=frozenset(host.advertisement.images),
-    )
-
-
-def _bare_view(cluster: Cluster, host: Host) -> HostView:
-    """Return the host without what only requirements and scores ask for."""
-    advertisement = host.advertisement
-    usable = host.connected and host.state is HostState.ON
-    return HostView(
-        host_id=host.host_id,
-        name=host.name,
-        cluster_id=host.cluster_id,
-        cluster=cluster_name(cluster, host.cluster_id),
-        usable=usable,
-        unusable_reason="" if usable else shown_state(host),
-        total=advertisement.capacity,
-        used=cluster.used.get(host.host_id, Capacity()),
-        transfer_drivers=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.TRANSFER),
-        hypervisors=frozenset(d.name for d in advertisement.drivers if d.kind is DriverKind.HYPERVISOR),
-        datastores={facts.name: facts.free_mib for facts in advertisement.datastores},
-        bridges=frozenset(advertisement.bridges),
-    )
 
 
 def demand_of(cluster: Cluster, vm: VmRecord) -> Demand:
@@ -69,24 +34,24 @@ def demand_of(cluster: Cluster, vm: VmRecord) -> Demand:
 
 
 def _bare_demand(cluster: Cluster, vm: VmRecord) -> Demand:
-    """Return what the VM needs, without what its owner wishes."""
-    spec = vm.spec
-    images = planner.images_of(spec)
-    rooms: dict[str, int] = {spec.datastore: 0}
-    for disk in spec.disks:
-        copied = disk.kind in {DiskKind.VOLATILE, DiskKind.SWAP} or disk.driver == "copy"
-        rooms[disk.datastore] = rooms.get(disk.datastore, 0) + (disk.size_bytes // MIB if copied else OVERLAY_MIB)
-    for ref in images:
-        rooms.setdefault(ref.datastore, 0)
+    """Return what the VM needs, without the expressions of its owner."""
+    spec, load = vm.spec, load_of(vm)
     return Demand(
         vm_id=vm.vm_id,
-        capacity=spec.capacity,
+        capacity=load.capacity,
+        datastores=load.datastores,
+        images=load.images,
+        groups=load.groups,
+        terms=load.terms,
+        vcpus=spec.vcpus,
         hypervisor=spec.hypervisor,
-        datastores=rooms,
+        arch=spec.boot.arch,
+        cpu_flags=frozenset(vm.wishes.cpu_flags),
         transfer_drivers=frozenset({spec.driver, *(disk.driver for disk in spec.disks)}),
         bridges=frozenset(nic.bridge for nic in spec.nics if nic.bridge),
-        images={ref.sha256: ref.size_bytes for ref in images},
-        clusters=clusters_of(cluster, spec, images),
+        clusters=clusters_of(cluster, spec, spec.images),
+        numa=spec.numa,
+        pci=spec.pci,
     )
 
 
@@ -129,6 +94,5 @@ def obstacle(cluster: Cluster, vm: VmRecord, host: Host) -> Obstacle | None:
 
     What the VM's owner wishes of a host is not asked: whoever chooses a host by hand knows better.
     """
-    demand, view = _bare_demand(cluster, vm), _bare_view(cluster, host)
-    found = (clause.check(demand, view) for clause in BINDING if clause.concerns(demand))
-    return next((each for each in found if each is not None), None)
+    found = obstacles_on(_bare_demand(cluster, vm), cluster.fleet, host.host_id, BINDING)
+    return next(found, None)

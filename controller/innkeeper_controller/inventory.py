@@ -6,8 +6,9 @@ Source of the words: OpenStack Placement, resource provider inventories.
 """
 
 import math
+from collections.abc import Mapping
 
-from innkeeper_plugins.vocabulary import Value
+from innkeeper_plugins.vocabulary import Advertisement, Value
 
 
 class Allowance(Value):
@@ -58,3 +59,35 @@ def inventory(total: float, *allowances: Allowance | None) -> Inventory:
             if value is not None:
                 decided[name] = value
     return Inventory(total=total, **decided)
+
+
+class Inventories(Value):
+    """All that may be given away of one host."""
+
+    #: In cores.
+    cpu: Inventory
+    #: In MiB.
+    memory: Inventory
+    #: ``{datastore: in MiB}``
+    disk: dict[str, Inventory] = {}
+
+
+def inventories(told: Advertisement, own: Mapping[str, Allowance], shared: Mapping[str, Allowance]) -> Inventories:
+    """Return what may be given away of a host.
+
+    Args:
+        told: What it says of itself.
+        own: ``{resource: what is decided for it}``
+        shared: ``{resource: what is decided for its cluster}``, where nothing is for it.
+    """
+
+    def one(resource: str, total: float) -> Inventory:
+        if resource not in own and resource not in shared:
+            return Inventory(total=total)
+        return inventory(total, own.get(resource), shared.get(resource))
+
+    return Inventories(
+        cpu=one("cpu", told.capacity.cpu_cores),
+        memory=one("memory", told.capacity.memory_mib),
+        disk={each.name: one("disk", each.total_mib) for each in told.datastores},
+    )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import actions, agenda, agents, bans, image_contents, scheduler
+from innkeeper_controller import actions, agenda, agents, bans, departures, image_contents, queueing, scheduler
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.furniture import furnish
 from innkeeper_controller.records import Moment, User, VmRecord
@@ -159,8 +159,9 @@ class Reactor:
         agents.on_tick(turn)
         bans.on_tick(turn)
         self.cluster.take_hopes(now_s)
-        scheduler.drain(turn)
-        scheduler.reschedule(turn)
+        queueing.expire(turn)
+        departures.drain(turn)
+        departures.reschedule(turn)
         agenda.carry_out(turn)
         return turn
 
@@ -168,7 +169,7 @@ class Reactor:
         """Let waiting VMs and free hosts meet; cheap when nothing changed."""
         turn = self._turn(now_s, scheduler.ACTOR)
         self.cluster.take_hopes(now_s)
-        if self.cluster.unconsidered or self.cluster.touched or self.cluster.freed:
+        if self.cluster.unconsidered or self.cluster.freed:
             self._scheduler.run(turn)
         return turn
 

@@ -29,11 +29,12 @@ from tests.controller.builders import (
     told,
 )
 
-from innkeeper_controller import scheduler, verify
-from innkeeper_controller.fitting import OVERLAY_MIB, demand_of, view_of
+from innkeeper_controller import departures, verify
+from innkeeper_controller.fitting import demand_of
+from innkeeper_controller.loads import OVERLAY_MIB
 from innkeeper_controller.records import Datastore, HostState
 from innkeeper_controller.scheduler import BATCH
-from innkeeper_controller.scheduling.match_making import place
+from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_hostagent.protocol.messages import (
     Advertise,
     CarryOut,
@@ -182,9 +183,8 @@ def test_a_vm_whose_plan_cannot_be_made_for_the_best_host_gets_another():
     mute = replace(mute, advertisement=replace(mute.advertisement, holder=None))
     reactor = a_reactor(a_host(1, cpu_cores=2.0), mute, an_image(), policy="packing")
     vm = waiting(reactor, "NAME = web\nCPU = 2\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\n")
-    views = [view_of(reactor.cluster, host) for host in reactor.cluster.hosts.values()]
 
-    assert place([demand_of(reactor.cluster, vm)], views)[0].host_id == 1
+    assert Placer(reactor.cluster.fleet).choose(demand_of(reactor.cluster, vm)).host_id == 1
     assert placed(reactor, vm) == [2]
 
 
@@ -199,12 +199,12 @@ def test_a_vm_for_which_no_plan_can_be_made_anywhere_keeps_nobody_out_and_is_lef
     assert reactor.cluster.unconsidered == {}
 
 
-def test_however_many_fit_nowhere_those_behind_them_are_placed_in_the_same_turn():
+def test_however_many_fit_nowhere_those_behind_them_are_placed_as_soon_as_all_were_looked_at():
     reactor = a_reactor(a_host(1))
     waiting(reactor, "NAME = huge\nMEMORY = 999999\n", count=BATCH + 1)
     vm = waiting(reactor)
 
-    assert placed(reactor, vm) == [1]
+    assert [placed(reactor, vm), placed(reactor, vm)] == [[None], [1]]
 
 
 def test_a_vm_in_hold_is_left_alone():
@@ -300,7 +300,7 @@ def test_a_vm_without_disks_asks_for_a_directory_only():
 )
 def test_a_host_is_usable_only_while_it_is_there_and_on(values, reason):
     reactor = a_reactor(a_host(1, **values))
-    view = view_of(reactor.cluster, reactor.cluster.hosts[HostId(1)])
+    view = reactor.cluster.fleet.views[reactor.cluster.fleet.row_of[HostId(1)]]
 
     assert (view.usable, view.unusable_reason) == (not reason, reason)
 
@@ -366,7 +366,7 @@ def test_a_vm_that_could_not_be_moved_is_tried_again_later_and_otherwise(status)
     reactor.tick(NOW_S)
     end_leg(reactor, vms[0], status, outcomes={0: BOOM})
     found = []
-    for later_s in (0, scheduler.DRAIN_RETRY_S - 1, scheduler.DRAIN_RETRY_S):
+    for later_s in (0, departures.DRAIN_RETRY_S - 1, departures.DRAIN_RETRY_S):
         reactor.tick(NOW_S + later_s)
         found += kinds(reactor, vms)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from innkeeper_controller import access, actions, scheduler, submission
+from innkeeper_controller import access, actions, departures, reasons, submission
 from innkeeper_controller.access import Right
 from innkeeper_controller.records import VmRecord
 from innkeeper_controller.requests import find
@@ -196,7 +196,7 @@ def migrate(turn: Turn, params: MigrateVm) -> Acted:
     """Move the VM to another host."""
     vm = find.vm(turn, params.vm_id)
     actions.check_movable(turn, vm, live=params.live)
-    target = find.host(turn.cluster, params.host) if params.host else scheduler.choose_target(turn, vm)
+    target = find.host(turn.cluster, params.host) if params.host else departures.choose_target(turn, vm)
     access.authorize(turn, Right.MANAGE, target)
     actions.migrate(turn, vm, target, live=params.live, off=params.off)
     return acted(turn, vm)
@@ -239,7 +239,7 @@ def why(turn: Turn, params: OneVm) -> Why:
     """Explain the VM's state, and for one that waits each host's verdict."""
     vm = find.vm(turn, params.vm_id)
     operation = find.operation_of(turn.cluster, vm)
-    explained: dict[str, Any] = scheduler.explain(turn, vm, operation)
+    explained: dict[str, Any] = reasons.explain(turn, vm, operation)
     explained["hosts"] = msgspec.convert(explained.get("hosts", ()), type=tuple[HostVerdict, ...])
     return Why(
         vm_id=vm.vm_id,

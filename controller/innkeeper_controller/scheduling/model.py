@@ -1,60 +1,117 @@
-"""What scheduling works on: hosts as it sees them, what VMs ask of them, and what it answers.
+"""What scheduling works on: hosts as it sees them, what VMs take and ask of them, and what it answers.
 
-Nothing here decides; the snapshot is made from records elsewhere.
+Nothing here decides; the values are made from records elsewhere.
 """
 
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from innkeeper_controller.expressions import Attributes, CompiledRank, CompiledRequirement
-from innkeeper_plugins.vocabulary import Capacity, HostId, Value, VmId
+from innkeeper_controller.inventory import Inventory
+from innkeeper_controller.scheduling.wishes import HOST_SCOPE, Relation, Term
+from innkeeper_plugins.vocabulary import (
+    Capacity,
+    HostId,
+    NumaCell,
+    NumaNode,
+    NumaWish,
+    PciDevice,
+    PciWish,
+    Value,
+    VmId,
+)
+
+
+class Room(Value):
+    """A datastore of a host."""
+
+    #: What may be given away of it, MiB.
+    inventory: Inventory
+    #: What the host says is free at the moment, MiB.
+    free_mib: int
 
 
 class HostView(Value):
-    """A host at the moment of the snapshot."""
+    """A host at the moment of the snapshot, without what VMs take of it: that the fleet counts itself."""
 
     host_id: HostId
     name: str
-    total: Capacity
+    #: In cores and in MiB.
+    cpu: Inventory
+    memory: Inventory
     #: The cluster that it is in.
     cluster_id: int = 0
     cluster: str = ""
     usable: bool = True
     #: One word where it is not: ``disabled``, ``lost``...
     unusable_reason: str = ""
-    used: Capacity = Capacity()
-    #: For requirements and ranks; see ``attributes.host_attributes``.
+    #: Why it is banned for a while, one clause of a sentence; empty where it is not.
+    ban: str = ""
+    #: Starts that failed on it one after the other.
+    failures: int = 0
+    #: What the policy ``fixed`` goes by, 0 to 1.
+    priority: float = 0.5
+    #: For requirements and ranks: what does not change as VMs come and go; see ``attributes.static_attributes``.
     attributes: Attributes = {}
+    labels: Mapping[str, str] = {}
+    arch: str = ""
+    cpu_flags: frozenset[str] = frozenset()
     #: Names of the drivers that the host has.
     transfer_drivers: frozenset[str] = frozenset()
     hypervisors: frozenset[str] = frozenset()
-    #: ``{datastore: free MiB}``
-    datastores: Mapping[str, int] = {}
+    datastores: Mapping[str, Room] = {}
     bridges: frozenset[str] = frozenset()
     #: Digests of the images in its cache.
     images: frozenset[str] = frozenset()
+    numa: tuple[NumaNode, ...] = ()
+    pci: tuple[PciDevice, ...] = ()
 
 
-class Demand(Value):
-    """What a VM asks of a host."""
+class Load(Value):
+    """What one VM takes of the host that it is on."""
 
     vm_id: VmId
     capacity: Capacity
-    #: Hypervisor driver; empty for whichever the host has.
-    hypervisor: str = ""
     #: ``{datastore: MiB that it takes there}``: volatile disks and full copies count whole, overlays with a constant.
     datastores: Mapping[str, int] = {}
+    #: ``{digest: bytes}`` of the images that it starts from, which its host has from then on.
+    images: Mapping[str, int] = {}
+    #: Placement groups that it is a member of.
+    groups: tuple[str, ...] = ()
+    #: Those that keep others away where they are hard.
+    terms: tuple[Term, ...] = ()
+    #: What it holds of the host's nodes, in pages of ``hugepage_mib`` where that is not 0.
+    numa_cells: tuple[NumaCell, ...] = ()
+    numa: NumaWish | None = None
+    pci_addresses: tuple[str, ...] = ()
+    #: When it is expected to end, seconds of the clock that is in use; None where nothing is known.
+    ends_at_s: float | None = None
+
+
+class Demand(Load):
+    """What a VM asks of a host, beside what it takes."""
+
+    vcpus: int = 1
+    #: Hypervisor driver; empty for whichever the host has.
+    hypervisor: str = ""
+    #: Processor architecture; empty for any.
+    arch: str = ""
+    cpu_flags: frozenset[str] = frozenset()
     transfer_drivers: frozenset[str] = frozenset()
     #: Bridges of its NICs; a NIC without one asks for none.
     bridges: frozenset[str] = frozenset()
     #: ``{number: name}`` of the clusters that all its networks and datastores are in; None where it may go into any.
     clusters: Mapping[int, str] | None = None
-    #: ``{digest: bytes}`` of the images that it starts from.
-    images: Mapping[str, int] = {}
     requirements: CompiledRequirement | None = None
     rank: CompiledRank | None = None
     #: Hosts that it failed on and is kept away from.
     excluded: frozenset[HostId] = frozenset()
+    pci: tuple[PciWish, ...] = ()
+
+    @property
+    def stays_alike(self) -> bool:
+        """Whether a VM of this kind changes how another fits on the host that it goes to, and on no other host."""
+        return all(term.scope == HOST_SCOPE and term.relation is Relation.APART for term in self.terms)
 
 
 class Obstacle(Value):
@@ -66,6 +123,8 @@ class Obstacle(Value):
     message: str
     #: How far off it is: 0 almost fits; 1 for what is either there or not.
     shortfall: float = 1.0
+    #: The smallest change that would take it away: ``512 MiB more of memory``; empty where nobody can say.
+    remedy: str = ""
 
 
 class Placement(Value):
@@ -83,7 +142,7 @@ class NoPlacement(Value):
     """No host can take the VM as things stand in this pass."""
 
     vm_id: VmId
-    #: ``{clause: hosts that it kept out}``; a host counts once, for the first clause that it failed.
+    #: ``{clause: hosts that fail it}``; a host counts for each clause that it fails.
     counts: dict[str, int]
 
 
@@ -116,3 +175,5 @@ class Verdicts(Value):
     counts: dict[str, int] = {}
     #: The host that comes closest and what it lacks, one sentence; empty where one fits or there is none.
     nearest_miss: str = ""
+    #: The smallest change that would make it fit there, one sentence; empty with ``nearest_miss``.
+    remedy: str = ""

@@ -1,4 +1,4 @@
-"""What an operator decides of scheduling: the section ``[scheduling]`` of the controller's configuration; values only."""
+"""What an operator decides of scheduling, the section ``[scheduling]`` of the configuration; values only."""
 
 from innkeeper_plugins.vocabulary import Value
 

@@ -1,53 +1,146 @@
 """How good a host would be for a VM that fits on it: each score one small named function from 0 to 1.
 
-Adding a score: its function here, and its weight in a policy of ``POLICIES``.
+Adding a score: its function and its row in ``SCORES``, and its weight in a policy of ``POLICIES``.
+A score uses only ``+ - * /``, comparisons, minimum and maximum, so that it says the same of a host whichever other
+hosts it is asked together with.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
 
-from innkeeper_controller.scheduling.model import Demand, HostView
+import numpy as np
 
-Score: TypeAlias = Callable[[Demand, HostView], float]
+from innkeeper_controller.scheduling import affinity
+from innkeeper_controller.scheduling.fleet import FloatArray
+from innkeeper_controller.scheduling.hosts import Rows
+from innkeeper_controller.scheduling.model import Demand
+
+Of: TypeAlias = Callable[[Demand, Rows], FloatArray]
 
 
-def packing(demand: Demand, host: HostView) -> float:
+class End(Enum):
+    """Which end of the columns of several hosts a score is greatest at."""
+
+    #: Greatest where every column that it reads is greatest.
+    HIGHEST = "highest"
+    #: Greatest where every column that it reads is least.
+    LOWEST = "lowest"
+    #: Neither is known: it is taken for 1.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One score."""
+
+    #: What people see: ``image locality``.
+    name: str
+    of: Of
+    #: What lets whole blocks of hosts be passed over; a wrong one would choose wrongly.
+    greatest_at: End = End.UNKNOWN
+    #: VMs that it says anything of; of others it is 0.
+    concerns: Callable[[Demand], bool] = lambda _: True
+
+
+def packing(demand: Demand, hosts: Rows) -> FloatArray:
     """Prefer the host that the VM fills most: what it will have given away of its cores and memory, on average."""
-    need, used, total = demand.capacity, host.used, host.total
-    cpu = (used.cpu_cores + need.cpu_cores) / (total.cpu_cores or 1)
-    memory = (used.memory_mib + need.memory_mib) / (total.memory_mib or 1)
-    return min(1.0, (cpu + memory) / 2)
+    need = demand.capacity
+    cpu = hosts.number("cpu_part") + need.cpu_cores * hosts.number("cpu_unit")
+    memory = hosts.number("memory_part") + need.memory_mib * hosts.number("memory_unit")
+    return np.minimum(1.0, (cpu + memory) * 0.5)
 
 
-def striping(demand: Demand, host: HostView) -> float:
+def striping(demand: Demand, hosts: Rows) -> FloatArray:
     """Prefer the host that is left emptiest, so that VMs spread."""
-    return 1.0 - packing(demand, host)
+    return 1.0 - packing(demand, hosts)
 
 
-def image_locality(demand: Demand, host: HostView) -> float:
+def idleness(_demand: Demand, hosts: Rows) -> FloatArray:
+    """Prefer the host whose processors were least busy when it was last heard."""
+    return 1.0 - np.minimum(1.0, np.maximum(0.0, hosts.number("load")))
+
+
+def fixed(_demand: Demand, hosts: Rows) -> FloatArray:
+    """Prefer the host with the highest label ``priority``, as OpenNebula's policy of that name does."""
+    return hosts.number("priority")
+
+
+def image_locality(demand: Demand, hosts: Rows) -> FloatArray:
     """Prefer the host that has the VM's images already: the part of their bytes that need not be fetched."""
-    here = total = 0
+    here = np.zeros(len(hosts.at))
+    total = 0
     for digest, size_bytes in demand.images.items():
         total += size_bytes
-        here += size_bytes if digest in host.images else 0
-    return here / total if total else 1.0
+        here += size_bytes * hosts.having(digest)
+    return here / total if total else here
 
 
-#: ``{policy: ((score, weight), ...)}``; the VM's own rank comes before all of them.
-POLICIES: dict[str, tuple[tuple[Score, float], ...]] = {
-    "packing": ((packing, 1.0), (image_locality, 0.3)),
-    "striping": ((striping, 1.0), (image_locality, 0.3)),
+def reliability(_demand: Demand, hosts: Rows) -> FloatArray:
+    """Prefer the host on which VMs have started lately: 1 / (1 + failures in a row)."""
+    return 1.0 / (1.0 + hosts.number("failures"))
+
+
+SCORES: Final[dict[str, Score]] = {
+    score.name: score
+    for score in (
+        Score(name="packing", of=packing, greatest_at=End.HIGHEST),
+        Score(name="striping", of=striping, greatest_at=End.LOWEST),
+        Score(name="idleness", of=idleness, greatest_at=End.LOWEST),
+        Score(name="fixed", of=fixed, greatest_at=End.HIGHEST),
+        Score(name="image locality", of=image_locality, concerns=lambda demand: bool(demand.images)),
+        Score(name="affinity", of=affinity.satisfied, concerns=affinity.has_wishes),
+        Score(name="reliability", of=reliability, greatest_at=End.LOWEST),
+    )
 }
 
+#: Scores with their weights; the VM's own rank comes before all of them.
+Policy: TypeAlias = tuple[tuple[Score, float], ...]
 
-def total_score(policy: tuple[tuple[Score, float], ...], demand: Demand, host: HostView) -> float:
-    """Return the weighted sum of a policy's scores."""
-    total = 0.0
+
+def policy_of(**weights: float) -> Policy:
+    """Return the policy of ``score_name=weight``, ``_`` for the blanks of names.
+
+    Raises:
+        KeyError: there is no such score.
+    """
+    return tuple((SCORES[name.replace("_", " ")], weight) for name, weight in weights.items() if weight)
+
+
+#: What every policy has beside its own.
+_USUAL: Final = {"image_locality": 0.3, "affinity": 1.0, "reliability": 0.5}
+POLICIES: Final[dict[str, Policy]] = {
+    "packing": policy_of(packing=1.0, **_USUAL),
+    "striping": policy_of(striping=1.0, **_USUAL),
+    "load-aware": policy_of(idleness=1.0, striping=0.2, **_USUAL),
+    "fixed": policy_of(fixed=10.0, packing=0.1, **_USUAL),
+}
+#: The policy whose weights the operator gives.
+CUSTOM: Final = "custom"
+
+
+def policy_named(name: str, weights: Mapping[str, float]) -> Policy:
+    """Return a policy by its name.
+
+    Args:
+        name: A key of ``POLICIES``, or ``custom``.
+        weights: ``{score: weight}`` for ``custom``.
+
+    Raises:
+        KeyError: there is no such policy or score.
+    """
+    return policy_of(**weights) if name == CUSTOM else POLICIES[name]
+
+
+def total_score(policy: Policy, demand: Demand, hosts: Rows) -> FloatArray:
+    """Return the weighted sum of a policy's scores for each host."""
+    total = np.zeros(len(hosts.at))
     for score, weight in policy:
-        total += weight * score(demand, host)
+        total += weight * score.of(demand, hosts)
     return total
 
 
-def score_name(score: Score) -> str:
-    """Return the name that people see: ``image locality``."""
-    return score.__name__.replace("_", " ")
+def concerned(policy: Policy, demand: Demand) -> Policy:
+    """Return those scores of a policy that say anything of the VM."""
+    return tuple([(score, weight) for score, weight in policy if score.concerns(demand)])

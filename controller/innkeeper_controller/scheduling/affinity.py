@@ -1,0 +1,189 @@
+"""Near whom and far from whom a VM may be: the terms of its own, and those of VMs that keep it away.
+
+A place is a host, or all hosts with one value of the label that a term has as its scope.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+
+from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray, IntArray, repelled_keys
+from innkeeper_controller.scheduling.hosts import OneHost, Rows
+from innkeeper_controller.scheduling.model import Demand, Obstacle
+from innkeeper_controller.scheduling.wishes import HOST_SCOPE, Relation, Term
+from innkeeper_controller.scheduling.words import listed
+
+#: ``(name of the clause, relation that it is about)``
+CLAUSES: Final = (
+    ("affinity", Relation.TOGETHER),
+    ("anti-affinity", Relation.APART),
+    ("spread", Relation.SPREAD),
+)
+
+
+def holding(relation: Relation) -> Callable[[Demand, Rows], BoolArray]:
+    """Return what says of each host whether all hard terms of a relation hold there."""
+
+    def holds(demand: Demand, hosts: Rows) -> BoolArray:
+        mask = np.ones(len(hosts.at), dtype=np.bool_)
+        for term in _hard(demand, relation):
+            mask &= holds_there(term, hosts)
+        if relation is Relation.APART:
+            for rows in _repelling_rows(demand, hosts.fleet):
+                mask &= ~hosts.among([rows])
+        return mask
+
+    return holds
+
+
+def concerning(relation: Relation) -> Callable[[Demand, Fleet], bool]:
+    """Return what says whether a VM has hard terms of a relation, or others have some about it."""
+
+    def concerns(demand: Demand, fleet: Fleet) -> bool:
+        if relation is Relation.APART and fleet.repelling_scopes and any(True for _ in _repelling_rows(demand, fleet)):
+            return True
+        return bool(demand.terms) and any(True for _ in _hard(demand, relation))
+
+    return concerns
+
+
+def _hard(demand: Demand, relation: Relation) -> Iterator[Term]:
+    return (term for term in demand.terms if term.is_hard and term.relation is relation)
+
+
+def _repelling_rows(demand: Demand, fleet: Fleet) -> Iterator[IntArray]:
+    """Go over rows where VMs keep this one away."""
+    for scope in fleet.repelling_scopes:
+        keys = repelled_keys(scope, demand.groups, (demand.vm_id,))
+        for rows in fleet.repelling.rows(keys):
+            yield rows if scope == HOST_SCOPE else _rows_of_places(fleet, scope, rows)
+
+
+def _rows_of_places(fleet: Fleet, scope: str, rows: IntArray) -> IntArray:
+    """Return all rows of the places that the given rows are in."""
+    codes = fleet.places(scope).codes
+    wanted = np.unique(codes[rows])
+    return np.flatnonzero(np.isin(codes, wanted[wanted >= 0]))
+
+
+def holds_there(term: Term, hosts: Rows) -> BoolArray:
+    """Say of each host whether a term holds there."""
+    if term.relation is Relation.SPREAD:
+        return _spread_holds(term, hosts)
+    members = _rows_of(term, hosts.fleet)
+    if term.relation is Relation.TOGETHER and not members:
+        return _in_scope(term.scope, hosts)
+    if term.scope == HOST_SCOPE:
+        found = hosts.among(members)
+    else:
+        found = hosts.among([_rows_of_places(hosts.fleet, term.scope, rows) for rows in members])
+    return found if term.relation is Relation.TOGETHER else ~found & _in_scope(term.scope, hosts)
+
+
+def _rows_of(term: Term, fleet: Fleet) -> list[IntArray]:
+    """Return the rows that hold any of those whom a term means; an empty list where nobody does."""
+    found = fleet.groups.rows(term.groups)
+    rows = [row for vm_id in term.vm_ids for row in fleet.rows_with_vm(vm_id)]
+    return [*found, np.array(rows, dtype=np.int64)] if rows else found
+
+
+def _in_scope(scope: str, hosts: Rows) -> BoolArray:
+    return np.ones(len(hosts.at), dtype=np.bool_) if scope == HOST_SCOPE else hosts.places(scope) >= 0
+
+
+def _spread_holds(term: Term, hosts: Rows) -> BoolArray:
+    counts, least = counts_by_place(term, hosts)
+    return (counts + 1 - least <= term.max_skew) & _in_scope(term.scope, hosts)
+
+
+def counts_by_place(term: Term, hosts: Rows) -> tuple[FloatArray, float]:
+    """Return how many of those whom a term means each host's place has, and the least of all usable places."""
+    fleet = hosts.fleet
+    counts = np.zeros(fleet.count)
+    for row, count in fleet.groups.counts(term.groups).items():
+        counts[row] += count
+    for vm_id in term.vm_ids:
+        for row in fleet.rows_with_vm(vm_id):
+            counts[row] += 1
+    usable = fleet.number("usable") > 0
+    if term.scope == HOST_SCOPE:
+        return counts[hosts.at], float(counts[usable].min()) if usable.any() else 0.0
+    codes = fleet.places(term.scope).codes
+    placed = codes >= 0
+    if not (placed & usable).any():
+        return np.zeros(len(hosts.at)), 0.0
+    of_place = np.bincount(codes[placed], weights=counts[placed], minlength=int(codes.max()) + 1)
+    least = float(of_place[np.unique(codes[placed & usable])].min())
+    return np.where(codes[hosts.at] >= 0, of_place[codes[hosts.at]], 0.0), least
+
+
+def telling(relation: Relation) -> Callable[[Demand, OneHost], Obstacle]:
+    """Return what says which term does not hold on a host."""
+    name = next(each for each, of in CLAUSES if of is relation)
+
+    def words(demand: Demand, host: OneHost) -> Obstacle:
+        rows = Rows(host.fleet, np.array([host.row]))
+        failing = [term for term in _hard(demand, relation) if not holds_there(term, rows)[0]]
+        if not failing:
+            return Obstacle(clause=name, message=_repelled(demand, host))
+        return Obstacle(clause=name, message="; ".join(_why_not(term, host, rows) for term in failing))
+
+    return words
+
+
+def whom(term: Term) -> str:
+    """Return whom a term is about, as people say it."""
+    groups = [f"group {name}" for name in term.groups]
+    return listed([*groups, *(f"VM {vm_id}" for vm_id in term.vm_ids)])
+
+
+def _why_not(term: Term, host: OneHost, rows: Rows) -> str:
+    place = place_words(term.scope, host)
+    if term.scope != HOST_SCOPE and term.scope not in host.view.labels:
+        return f"the VM is to be placed by {term.scope}, and the host has no label {term.scope}"
+    match term.relation:
+        case Relation.TOGETHER:
+            return f"the VM is to be with {whom(term)}, and none of them is {place}"
+        case Relation.APART:
+            return f"the VM is to be apart from {whom(term)}, and one is {place}"
+        case Relation.SPREAD:
+            counts, least = counts_by_place(term, rows)
+            return (
+                f"{counts[0]:g} of {whom(term)} are {place}, the emptiest {term.scope} has {least:g}, "
+                f"and they may differ by {term.max_skew}"
+            )
+
+
+def place_words(scope: str, host: OneHost) -> str:
+    """Return where a host is in a scope: ``on this host``, ``in rack r1``."""
+    return "on this host" if scope == HOST_SCOPE else f"in {scope} {host.view.labels.get(scope, '?')}"
+
+
+def _repelled(demand: Demand, host: OneHost) -> str:
+    names = listed(f"group {name}" for name in demand.groups) or f"VM {demand.vm_id}"
+    scopes = " or ".join("host" if scope == HOST_SCOPE else scope for scope in sorted(host.fleet.repelling_scopes))
+    return f"a VM on the same {scopes} is to be apart from {names}"
+
+
+def satisfied(demand: Demand, hosts: Rows) -> FloatArray:
+    """Return which part of a VM's wishes about others each host meets, 0 to 1, by their weights."""
+    total = np.zeros(len(hosts.at))
+    weights = 0.0
+    for term in demand.terms:
+        if not term.is_hard:
+            total += term.weight * _how_well(term, hosts)
+            weights += term.weight
+    return total / weights if weights else total
+
+
+def _how_well(term: Term, hosts: Rows) -> FloatArray:
+    if term.relation is not Relation.SPREAD:
+        return holds_there(term, hosts).astype(np.float64)
+    counts, least = counts_by_place(term, hosts)
+    return np.where(_in_scope(term.scope, hosts), 1.0 / (1.0 + counts - least), 0.0)
+
+
+def has_wishes(demand: Demand) -> bool:
+    """Say whether the VM has any wish about others."""
+    return any(not term.is_hard for term in demand.terms)
