@@ -186,6 +186,8 @@ def _spec(search: Search, template: VmTemplate) -> Vm:
         cpu_model=template.cpu_model,
         inputs=template.inputs,
         topology=template.topology,
+        numa=template.numa,
+        pci=template.pci,
         raw=template.raw,
         vcpus_max=template.vcpus_max,
         memory_max_mib=template.memory_max_mib,

@@ -158,13 +158,13 @@ def test_networks_and_images_have_lists_of_their_own():
 
 def test_notes_of_a_vm_keep_what_only_administrators_may_say():
     reactor = a_place()
-    vm = submit(reactor, "MEMORY = 1 CPU_COST = 2 LABELS = a PCI = [ CLASS = 1 ]", user=ADMIN)
+    vm = submit(reactor, "MEMORY = 1 CPU_COST = 2 LABELS = a EMULATOR = x", user=ADMIN)
     vm = change(reactor, now(reactor, vm), owner="ann")
     same = {"vm_id": vm.vm_id, "user": ANN}
 
     assert refusal(lambda: ask(reactor, "vm.update", **same, template="CPU_COST = 0", append=True)).code == "forbidden"
     ask(reactor, "vm.update", **same, template="CPU_COST = 2 LABELS = b", append=False)
-    assert now(reactor, vm).attributes == {"CPU_COST": "2", "LABELS": "b", "PCI": '[ CLASS = "1" ]'}
+    assert now(reactor, vm).attributes == {"CPU_COST": "2", "LABELS": "b", "EMULATOR": "x"}
     ask(reactor, "vm.update", user=ADMIN, vm_id=vm.vm_id, template="LABELS = c", append=False)
     assert now(reactor, vm).attributes == {"LABELS": "c"}
 

@@ -10,6 +10,7 @@ from innkeeper_controller.expressions.names import KNOWN
 from innkeeper_controller.scheduling.wishes import Wishes
 from innkeeper_controller.templates import syntax
 from innkeeper_controller.templates.attributes import Attribute
+from innkeeper_controller.templates.devices import cores_of, numa_of, pci_of
 from innkeeper_controller.templates.errors import TemplateError, in_order
 from innkeeper_controller.templates.kept import kept_as_text, merged
 from innkeeper_controller.templates.machine import (
@@ -36,7 +37,7 @@ from innkeeper_controller.templates.validation import Checked, check
 from innkeeper_controller.templates.vocabulary import VM_TABLE
 from innkeeper_controller.templates.wishes import NamedVm, vms_named, wishes_of
 from innkeeper_controller.turn import Mistake
-from innkeeper_plugins.vocabulary import Graphics, InputDevice, Raw, Topology, Value
+from innkeeper_plugins.vocabulary import Graphics, InputDevice, NumaWish, PciWish, Raw, Topology, Value
 
 __all__ = ["DiskTemplate", "NicTemplate", "VmTemplate", "read_vm_template", "vm_template", "with_overrides"]
 
@@ -66,6 +67,9 @@ class VmTemplate(Value):
     video: str = ""
     cpu_model: str = ""
     topology: Topology | None = None
+    #: What it asks of its host's nodes and devices.
+    numa: NumaWish | None = None
+    pci: tuple[PciWish, ...] = ()
     raw: Raw | None = None
     #: How far the running guest may be resized; 0 for no further than it is.
     vcpus_max: int = 0
@@ -161,11 +165,14 @@ def _built(checked: Checked, host_attributes: Collection[str]) -> VmTemplate:
     top, findings = checked.top, checked.findings
     disks, nics = disks_of(checked), nics_of(checked)
     vcpus, topology = processors_of(checked)
-    _remark_on_processors(checked, vcpus)
+    numa = numa_of(checked, vcpus)
+    cpu_cores = cores_of(checked, numa, vcpus)
+    if cpu_cores == checked.top.number("CPU", 1.0):
+        _remark_on_processors(checked, vcpus)
     hypervisor = top.text("HYPERVISOR")
     return VmTemplate(
         name=top.text("NAME"),
-        cpu_cores=top.number("CPU", 1.0),
+        cpu_cores=cpu_cores,
         vcpus=vcpus,
         memory_mib=top.integer("MEMORY"),
         disks=disks,
@@ -176,6 +183,8 @@ def _built(checked: Checked, host_attributes: Collection[str]) -> VmTemplate:
         inputs=inputs_of(checked),
         video=video_of(checked),
         topology=topology,
+        numa=numa,
+        pci=pci_of(checked),
         raw=raw_of(checked),
         vcpus_max=top.integer("VCPU_MAX"),
         memory_max_mib=top.integer("MEMORY_MAX"),

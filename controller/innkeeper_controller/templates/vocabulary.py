@@ -261,8 +261,35 @@ TOPOLOGY = (
     _integer("SOCKETS", "Sockets that the guest sees.", "1", 1, 1024),
     _integer("CORES", "Cores of each socket.", "2", 1, 1024),
     _integer("THREADS", "Threads of each core.", "1", 1, 64, default="1"),
-    *_unused_keys("PIN_POLICY", "NODE_AFFINITY", "HUGEPAGE_SIZE", "MEMORY_ACCESS"),
-)
+    _choice("PIN_POLICY", "Whether its processors are tied to those of its host: each to a core of its own, each to a "
+            "thread of its own, all to some that others share, or not.", "CORE", "THREAD", "SHARED", "NONE",
+            default="NONE"),
+    _integer("HUGEPAGE_SIZE", "Memory comes from pages of this size, that the host has set aside.", "2", 1, 1 << 20,
+             unit="MB"),
+    *_unused_keys("NODE_AFFINITY", "MEMORY_ACCESS"),
+)  # fmt: skip
+
+NUMA_NODE = (
+    _integer("TOTAL_CPUS", "Its processors; all nodes have as many.", "1", 1, 1024, default="an even share of VCPU"),
+    _integer("MEMORY", "Its memory; all nodes have as much.", "512", 1, _MAX_MIB, unit="MB",
+             default="an even share of MEMORY"),
+    *_unused_keys("CPUS", "NODE_ID", "MEMORY_NODE_ID"),
+)  # fmt: skip
+
+_HEX = {"pattern": r"(0x)?[0-9A-Fa-f]{4}", "pattern_says": "four hexadecimal digits"}
+
+PCI = (
+    _text("VENDOR", "Number of its maker.", "10de", **_HEX),
+    _text("DEVICE", "Number that its maker has given it.", "1eb8", **_HEX),
+    _text("CLASS", "What kind of device it is, like 0300 for a graphics card.", "0302", **_HEX),
+    _text("SHORT_ADDRESS", "Where it is on its host.", "3b:00.0", pattern=r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]",
+          pattern_says="bus:slot.function, like 3b:00.0"),
+    _text("ADDRESS", "The same with its domain.", "0000:3b:00.0",
+          pattern=r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}[.:][0-7]",
+          pattern_says="domain:bus:slot.function, like 0000:3b:00.0"),
+    *_unused_keys("TYPE", "NAME", "PROFILE", "UUID", "PCI_ID", "NUMA_NODE", "VM_ADDRESS", "VM_BUS", "VM_SLOT",
+                  "VM_FUNCTION", "VM_DOMAIN"),
+)  # fmt: skip
 
 NIC_DEFAULT = (
     _text("MODEL", "Network card of NICs that have none of their own.", "virtio", **_WORD),
@@ -346,6 +373,10 @@ VM = (
     _vector("VIDEO", "The video card.", VIDEO, "[ TYPE = virtio ]"),
     _vector("TOPOLOGY", "How the guest sees its processors; the product is VCPU.", TOPOLOGY,
             "[ SOCKETS = 1, CORES = 1, THREADS = 1 ]"),
+    _vector("NUMA_NODE", "A node that the guest sees, on a node of the host of its own; without any, SOCKETS says how "
+            "many there are.", NUMA_NODE, "[ TOTAL_CPUS = 1, MEMORY = 512 ]", repeats=True, at_most=64),
+    _vector("PCI", "A device of the host that the guest gets whole; for administrators.", PCI,
+            "[ VENDOR = 10de, CLASS = 0302 ]", repeats=True, at_most=32),
     _vector("RAW", "Text for the hypervisor, as it is; for administrators.", RAW,
             "[ TYPE = kvm, DATA = \"<devices><watchdog model='i6300esb'/></devices>\" ]", repeats=True),
     _vector("NIC_DEFAULT", "What every NIC has unless it says otherwise.", NIC_DEFAULT, "[ MODEL = virtio ]"),
@@ -397,12 +428,10 @@ VM = (
     _unused("MEMORY_SLOTS", "Slots for memory hot-plug."),
     _unused("MEMORY_RESIZE_MODE", "How memory is hot-plugged."),
     _unused("NIC_ALIAS", "A further address of a NIC.", keys=None, repeats=True),
-    _unused("PCI", "A device of the host.", keys=None, repeats=True),
     _unused("TPM", "A trusted platform module.", keys=None),
     _unused("SCHED_DS_REQUIREMENTS", "What a datastore must have to be chosen."),
     _unused("SCHED_DS_RANK", "What makes one datastore better than another."),
     _unused("EMULATOR", "Path of the emulator on the host."),
-    _unused("NUMA_NODE", "One NUMA node of the guest.", keys=None, repeats=True),
     _unused("BACKUP_CONFIG", "How backups are made.", keys=None),
     _unused("VMGROUP", "Group that the VM is placed with or away from.", keys=None),
 )  # fmt: skip
@@ -497,5 +526,9 @@ VM_TABLE = _table("a VM", VM)
 SCHED_TABLE = _table(
     "a schedule", tuple(dataclasses.replace(field, required=True) for field in VM if field.name == "SCHED_ACTION")
 )
+#: What a VM asks of the scheduler and may ask otherwise later on.
+WISHES = frozenset({"SCHED_PRIORITY", "USER_PRIORITY", "PENDING_TIMEOUT", "PLACEMENT_GROUP", "AFFINITY",
+                    "ANTI_AFFINITY", "SPREAD", "GANG"})  # fmt: skip
+WISHES_TABLE = _table("a VM", tuple(field for field in VM if field.name in WISHES))
 NETWORK_TABLE = _table("a network", NETWORK)
 IMAGE_TABLE = _table("an image", IMAGE)

@@ -335,7 +335,7 @@ def acting_fields():
 @pytest.mark.parametrize("field", [field for field in VM if field.use is Use.ACTS], ids=lambda field: field.name)
 def test_the_example_of_every_attribute_is_right(field):
     quoted = field.example if field.kind is Kind.VECTOR else f'"{field.example.replace(chr(34), chr(92) + chr(34))}"'
-    needed = "" if field.name == "MEMORY" else "MEMORY = 1\n"
+    needed = "" if field.name == "MEMORY" else "MEMORY = 512\n"
     more = "DISK = [ IMAGE = x ]\n" if field.name == "OS" else ""
 
     assert read_vm_template(f"{needed}{more}{field.name} = {quoted}")
@@ -346,7 +346,7 @@ def test_the_example_of_every_key_is_right(field, key):
     example = key.example.replace('"', '\\"')
     pairs = f'{key.name} = "{example}"{NEEDED.get(field.name, "")}'
 
-    assert read_vm_template(f"MEMORY = 1\nDISK = [ IMAGE = x ]\nNIC = [ NETWORK = x ]\n{field.name} = [ {pairs} ]")
+    assert read_vm_template(f"MEMORY = 512\nDISK = [ IMAGE = x ]\nNIC = [ NETWORK = x ]\n{field.name} = [ {pairs} ]")
 
 
 WORDS = st.sampled_from([*(field.name for field in VM), *(key.name for _, key in acting_fields()), "OWN", "X1"])
