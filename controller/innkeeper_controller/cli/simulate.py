@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING
 import click
 
 from innkeeper_controller.cli import words
-from innkeeper_controller.cli.commands import ROOM, SPAN, verb
+from innkeeper_controller.cli.commands import ROOM, SPAN, assignments, verb
 from innkeeper_controller.cli.invocation import Invocation
 from innkeeper_controller.cli.output import fields
 from innkeeper_controller.cli.progress import LiveLine, bar
 
 if TYPE_CHECKING:
+    from innkeeper_controller.simulation.core import Core
     from innkeeper_controller.simulation.host_shapes import HostShape
     from innkeeper_controller.simulation.measures import Measures, Use, Waits
     from innkeeper_controller.simulation.run import Outcome
     from innkeeper_controller.simulation.traces import Trace
+
+MAX_WEIGHT = 1e6
 
 
 @verb(
     "simulate",
     "inn simulate --hosts 2000x64c128g --trace vms.csv.gz",
     "inn simulate --hosts 1000x64c128g,50x96c384g --trace vms.csv --policy striping --svg plots",
+    "inn simulate --hosts 2000x64c128g --trace vms.csv --weight packing=1 --weight reliability=0.5",
     "inn simulate --hosts 144x1c1g --trace jobs.swf --until 30d -o json",
 )
 @click.option("--hosts", required=True, metavar="SPEC", help="COUNTxCORESMEMORY: 2000x64c128g; several with commas.")
@@ -34,7 +38,8 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV (arrival_s,vcpus,memory_gib,lifetime_s) or SWF, plain or .gz.",
 )
-@click.option("--policy", default="packing", show_default=True, metavar="POLICY", help="How hosts are scored.")
+@click.option("--policy", metavar="POLICY", help="How hosts are scored: packing unless weights are given.")
+@click.option("--weight", "weights", multiple=True, metavar="SCORE=N", help="Of a score, for the policy custom.")
 @click.option("--no-wait", "fails_at_once", is_flag=True, help="What does not fit fails, instead of waiting.")
 @click.option("--until", type=SPAN, metavar="TIME", help="Stop so long after the first arrival: 12h, 30d.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N requests of the trace.")
@@ -42,11 +47,12 @@ if TYPE_CHECKING:
     "--vm-memory", type=ROOM, default="1G", show_default=True, metavar="SIZE", help="Of VMs of SWF jobs that say none."
 )
 @click.option("--svg", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Also draw plots there.")
-def simulate(  # noqa: PLR0917 - one for each option
+def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     inn: Invocation,
     hosts: str,
     file: Path,
-    policy: str,
+    policy: str | None,
+    weights: tuple[str, ...],
     until: float | None,
     limit: int | None,
     vm_memory: int,
@@ -60,15 +66,16 @@ def simulate(  # noqa: PLR0917 - one for each option
     A job of P processors in an SWF trace is P VMs of one core that start together.
     """
     from innkeeper_controller.simulation import report
+    from innkeeper_controller.simulation.core import Core
     from innkeeper_controller.simulation.measures import measure
 
     shapes = _shapes(hosts)
-    _check_policy(policy)
+    name, weighed = _policy(policy, weights)
     trace = _trace(inn, file, limit, vm_memory)
     began_s = time.perf_counter()
-    outcome = _run(trace, shapes, policy, until, waits=not fails_at_once)
+    outcome = _run(trace, shapes, Core(shapes, name, weighed), until, waits=not fails_at_once)
     measures = measure(outcome, shapes, wall_s=time.perf_counter() - began_s)
-    said = {"trace": file.name, "policy": policy}
+    said = {"trace": file.name, "policy": name}
     if svg is not None:
         _draw(inn, svg, report.pictures(outcome, shapes, measures, **said))
     inn.show(
@@ -86,16 +93,40 @@ def _shapes(text: str) -> "tuple[HostShape, ...]":
         raise click.BadParameter(f"{error}.", param_hint="--hosts") from error
 
 
-def _check_policy(policy: str) -> None:
-    from difflib import get_close_matches
-
+def _policy(policy: str | None, weights: tuple[str, ...]) -> tuple[str, dict[str, float]]:
+    """Return the policy's name and its weights, empty unless it is the one that needs them."""
+    from innkeeper_controller.scheduling.scores import CUSTOM
     from innkeeper_controller.simulation.core import policy_names
 
-    known = policy_names()
-    if policy not in known:
-        close = get_close_matches(policy, known, n=1)
+    name = policy or (CUSTOM if weights else "packing")
+    _check_known(name, policy_names(), "policy", "--policy")
+    if (name == CUSTOM) != bool(weights):
+        raise click.BadParameter(f"The policy {CUSTOM} and --weight SCORE=N go together.", param_hint="--policy")
+    return name, _weights(weights)
+
+
+def _weights(texts: tuple[str, ...]) -> dict[str, float]:
+    from innkeeper_controller.simulation.core import score_names
+
+    weights = {}
+    for score, text in assignments(texts, "--weight").items():
+        _check_known(score, score_names(), "score", "--weight")
+        try:
+            weights[score] = float(text)
+        except ValueError:
+            weights[score] = float("nan")
+        if not abs(weights[score]) <= MAX_WEIGHT:
+            raise click.BadParameter(f"{text!r} is no weight; a number is expected.", param_hint="--weight")
+    return weights
+
+
+def _check_known(name: str, known: tuple[str, ...], what: str, option: str) -> None:
+    from difflib import get_close_matches
+
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
-        raise click.BadParameter(f"There is no policy {policy!r}. {hint}", param_hint="--policy")
+        raise click.BadParameter(f"There is no {what} {name!r}. {hint}", param_hint=option)
 
 
 def _trace(inn: Invocation, file: Path, limit: int | None, vm_memory_bytes: int) -> "Trace":
@@ -113,11 +144,10 @@ def _trace(inn: Invocation, file: Path, limit: int | None, vm_memory_bytes: int)
 
 
 def _run(
-    trace: "Trace", shapes: "tuple[HostShape, ...]", policy: str, until: float | None, *, waits: bool
+    trace: "Trace", shapes: "tuple[HostShape, ...]", core: "Core", until: float | None, *, waits: bool
 ) -> "Outcome":
     import sys
 
-    from innkeeper_controller.simulation.core import Core
     from innkeeper_controller.simulation.run import Rules, run
 
     line = LiveLine(sys.stderr)
@@ -125,7 +155,7 @@ def _run(
     outcome = run(
         trace,
         shapes,
-        Core(shapes, policy),
+        core,
         rules=rules,
         heard=lambda arrived, of: line.draw(f"{bar(arrived, of)} {arrived:,} of {of:,} requests"),
     )

@@ -3,36 +3,43 @@
 Lifetimes never come in here: what a policy learns of them it learns when a VM ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from innkeeper_controller.inventory import Inventory
 from innkeeper_controller.scheduling.fleet import Fleet
 from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Demand, HostView, NoPlacement, Placement
-from innkeeper_controller.scheduling.scores import POLICIES
+from innkeeper_controller.scheduling.scores import CUSTOM, POLICIES, SCORES, policy_named
 from innkeeper_controller.simulation.host_shapes import HostShape, capacities
 from innkeeper_controller.simulation.run import Move
 from innkeeper_plugins.vocabulary import HostId, VmId
 
 #: A host without any takes no VM.
 _HYPERVISORS: Final = frozenset({"simulated"})
+_NO_WEIGHTS: Final[Mapping[str, float]] = {}
 
 
 def policy_names() -> tuple[str, ...]:
-    """Return the policies that there are."""
-    return tuple(POLICIES)
+    """Return the policies that there are; ``custom`` is the one that needs weights."""
+    return (*POLICIES, CUSTOM)
+
+
+def score_names() -> tuple[str, ...]:
+    """Return the scores that ``custom`` gives weights to."""
+    return tuple(SCORES)
 
 
 class Core:
     """Places on empty hosts of these shapes, which are numbered from 1 in their order."""
 
-    def __init__(self, shapes: Sequence[HostShape], policy: str) -> None:
+    def __init__(self, shapes: Sequence[HostShape], policy: str, weights: Mapping[str, float] = _NO_WEIGHTS) -> None:
         """Make the fleet.
 
         Args:
             shapes: The hosts.
             policy: One of ``policy_names``.
+            weights: ``{score: weight}`` for ``custom``.
         """
         fleet = Fleet()
         for number, capacity in enumerate(capacities(shapes), 1):
@@ -45,7 +52,7 @@ class Core:
                 hypervisors=_HYPERVISORS,
             )
             fleet.put(view)
-        self._placer = Placer(fleet, POLICIES[policy])
+        self._placer = Placer(fleet, policy_named(policy, weights))
         self._placed: dict[VmId, tuple[HostId, Demand]] = {}
 
     def place(self, demand: Demand, *, now_s: float) -> Placement | NoPlacement:  # noqa: ARG002 - see ``Placing``

@@ -176,7 +176,8 @@ class _Simulation:
 
     def outcome(self) -> Outcome:
         """Return what has happened until now."""
-        until_s, course = self.rules.until_s, self._course
+        course = self._course
+        last_s = course.time_s[-1] if course.time_s else 0.0
         return Outcome(
             arrived=self._first_vm[self.arrived],
             placed=self._placed,
@@ -187,7 +188,8 @@ class _Simulation:
             waits_s=self._wait_s[~np.isnan(self._wait_s)],
             course=course,
             fragmentation=self._fragmentation,
-            end_s=until_s if until_s < math.inf else course.time_s[-1] if course.time_s else 0.0,
+            # Where nothing was left to happen, the time until then is not part of the run.
+            end_s=self.rules.until_s if self.next_s() < math.inf else last_s,
         )
 
     def _end(self, request: Request, now_s: float, freed: dict[HostId, None]) -> None:

@@ -138,6 +138,12 @@ def test_the_clock_stops_where_it_is_told_to():
     assert outcome.end_s == 50
 
 
+def test_a_run_is_over_when_nothing_is_left_to_happen():
+    outcome, _ = go(ONE_HOST, (0, 3, GIB, 100), until_s=10_000)
+
+    assert outcome.end_s == 100
+
+
 def test_a_vm_that_lives_no_time_is_there_for_an_instant():
     outcome, _ = go(ONE_HOST, (7, 1, GIB, 0))
 

@@ -6,8 +6,9 @@ from best_fit import BestFit, trace_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from innkeeper_controller.scheduling.scores import POLICIES
 from innkeeper_controller.simulation import report
-from innkeeper_controller.simulation.core import Core, policy_names
+from innkeeper_controller.simulation.core import Core
 from innkeeper_controller.simulation.host_shapes import capacities, parse_hosts
 from innkeeper_controller.simulation.ledger import rooms
 from innkeeper_controller.simulation.measures import measure
@@ -58,11 +59,11 @@ def go(hosts, trace, rules, policy):
     return outcome, watched
 
 
-POLICIES = st.sampled_from([None, *policy_names()])
+CORES = st.sampled_from([None, *POLICIES])
 
 
 @settings(max_examples=60, deadline=None)
-@given(HOSTS, TRACES, RULES, POLICIES)
+@given(HOSTS, TRACES, RULES, CORES)
 def test_every_vm_is_placed_or_waits_or_failed_and_no_host_is_ever_overfilled(hosts, trace, rules, policy):
     outcome, watched = go(hosts, trace, rules, policy)
 
@@ -76,7 +77,7 @@ def test_every_vm_is_placed_or_waits_or_failed_and_no_host_is_ever_overfilled(ho
 
 
 @settings(max_examples=60, deadline=None)
-@given(HOSTS, TRACES, RULES, POLICIES)
+@given(HOSTS, TRACES, RULES, CORES)
 def test_no_run_uses_fewer_hosts_at_its_peak_than_the_fluid_bound(hosts, trace, rules, policy):
     outcome, _ = go(hosts, trace, rules, policy)
 
@@ -86,7 +87,7 @@ def test_no_run_uses_fewer_hosts_at_its_peak_than_the_fluid_bound(hosts, trace, 
 
 
 @settings(max_examples=30, deadline=None)
-@given(HOSTS, TRACES, RULES, POLICIES)
+@given(HOSTS, TRACES, RULES, CORES)
 def test_the_same_run_comes_to_the_same_answer_and_the_same_pictures(hosts, trace, rules, policy):
     shapes = parse_hosts(hosts)
     said = []

@@ -1,8 +1,10 @@
 """``inn simulate`` as people and programs use it."""
 
 import gzip
+import io
 import json
 import re
+import sys
 
 import pytest
 
@@ -105,7 +107,8 @@ def test_two_runs_differ_in_nothing_but_how_long_they_took(simulate):
         (["--until", "30s"], {"arrived": 4, "placed": 2, "failed": 1, "waiting": 1}),
         (["--until", "15s"], {"arrived": 2, "placed": 1, "failed": 0, "waiting": 1}),
         (["--limit", "1"], {"arrived": 1, "placed": 1, "failed": 0, "waiting": 0}),
-        (["--policy", "striping"], {"arrived": 4, "placed": 3, "failed": 1, "waiting": 0}),
+        (["--policy", "striping"], {"policy": "striping", "placed": 3, "failed": 1, "waiting": 0}),
+        (["--weight", "striping=1", "--weight", "image locality=0.5"], {"policy": "custom", "placed": 3}),
     ],
 )
 def test_options_say_how_a_run_goes(simulate, options, expected):
@@ -141,6 +144,11 @@ def test_memory_of_jobs_that_say_none_is_as_was_said(simulate, tmp_path):
         ({"hosts": "64c128g"}, "'64c128g' is no host shape; expected is COUNTxCORESMEMORY such as 2000x64c128g"),
         ({"policy": "pakcing"}, "There is no policy 'pakcing'. Did you mean 'packing'?"),
         ({"policy": "zzz"}, "There is no policy 'zzz'. There are packing, "),
+        ({"policy": "custom"}, "The policy custom and --weight SCORE=N go together."),
+        ({"weights": ["packing=1"]}, "The policy custom and --weight SCORE=N go together."),
+        ({"policy": "custom", "weights": ["paking=1"]}, "There is no score 'paking'. Did you mean 'packing'?"),
+        ({"policy": "custom", "weights": ["packing=much"]}, "'much' is no weight; a number is expected."),
+        ({"policy": "custom", "weights": ["packing=inf"]}, "'inf' is no weight; a number is expected."),
         ({"content": b"hello"}, "vms.csv.gz:1: the first line has no column arrival_s"),
         ({"content": TRACE.encode() + b"5,x,1,1\n"}, "vms.csv.gz:6: vcpus is 'x'; a number is expected."),
     ],
@@ -148,7 +156,9 @@ def test_memory_of_jobs_that_say_none_is_as_was_said(simulate, tmp_path):
 def test_a_mistake_is_a_usage_error_that_says_what_to_do(simulate, trace, options, said):
     if "content" in options:
         trace.write_bytes(options["content"])
-    code, out, err = simulate("--policy", options.get("policy", "packing"), hosts=options.get("hosts", "1x4c8g"))
+    weights = [f"--weight={weight}" for weight in options.get("weights", ())]
+    policy = options.get("policy", "packing")
+    code, out, err = simulate("--policy", policy, *weights, hosts=options.get("hosts", "1x4c8g"))
 
     assert (code, out) == (2, "")
     assert said in err
@@ -160,3 +170,21 @@ def test_a_folder_that_cannot_be_written_to_is_a_usage_error(simulate, tmp_path)
 
     assert code == 2
     assert "cannot be written to" in err
+
+
+def test_a_terminal_shows_how_far_it_is_and_keeps_nothing_of_it(simulate, tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    many = tmp_path / "many.csv"
+    many.write_text("arrival_s,vcpus,memory_gib,lifetime_s\n" + "".join(f"{now},1,1,1\n" for now in range(2048)))
+    screen = Terminal()
+    monkeypatch.setattr("innkeeper_controller.cli.progress.REDRAW_INTERVAL_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", screen)
+        code, _, _ = simulate(file=many)
+
+    assert code == 0
+    assert "[############............]  50% 1,024 of 2,048 requests" in screen.getvalue()
+    assert screen.getvalue().endswith("\r\x1b[K")
