@@ -9,10 +9,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from innkeeper_controller.assembly import KEY_FILE
 from innkeeper_controller.client import Client, UnreachableError
+from innkeeper_hostagent.protocol import keys as key_files
 
 HERE = Path(__file__).resolve().parent
 START_TIMEOUT_S = 60.0
@@ -23,17 +25,27 @@ MEMORY = Path("/dev/shm")
 class Fleet:
     """The controller, its client, and agents that can be added."""
 
-    def __init__(self, directory: Path, *, options: str = "") -> None:
-        """Start the controller in ``directory`` (on the real disk) and wait until it answers."""
+    def __init__(
+        self, directory: Path, *, options: str = "", prepare: Callable[[Path], None] = lambda _state_dir: None
+    ) -> None:
+        """Start the controller in ``directory`` (on the real disk) and wait until it answers.
+
+        Args:
+            directory: Where everything is.
+            options: Lines of the controller's configuration.
+            prepare: Gets the controller's directory, which it makes, before the controller starts.
+        """
         self.directory = directory
         self.journals = Path(tempfile.mkdtemp(prefix="innkeeper-bench-", dir=MEMORY if MEMORY.is_dir() else None))
         self.endpoint = f"http://127.0.0.1:{_free_port()}"
+        self.agents_endpoint = f"tcp://127.0.0.1:{_free_port()}"
         config = directory / "controller.toml"
         config.write_text(
             f'state_dir = "{directory / "controller"}"\n{options}\n'
             f'[http]\nlisten = "{self.endpoint.removeprefix("http://")}"\n'
-            f'[agents]\nlisten = "tcp://127.0.0.1:{_free_port()}"\n'
+            f'[agents]\nlisten = "{self.agents_endpoint}"\n'
         )
+        prepare(directory / "controller")
         self._log = (directory / "controller.log").open("wb")
         argv = [str(Path(sys.executable).with_name("inn-controller")), "run", "--config", str(config)]
         self.controller = subprocess.Popen(argv, stdout=self._log, stderr=self._log)
@@ -55,6 +67,11 @@ class Fleet:
     def token(self) -> str:
         """The administrator's token."""
         return (self.directory / "controller" / "admin.token").read_text().strip()
+
+    @property
+    def public_key(self) -> str:
+        """What agents pin of the controller."""
+        return key_files.load_or_create(self.directory / "controller" / KEY_FILE).public
 
     def simulate_storage(self) -> None:
         """Let the default datastore be one of pretended disks."""
@@ -129,10 +146,10 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(*, options: str = "") -> Iterator[Fleet]:
+def fleet(*, options: str = "", prepare: Callable[[Path], None] = lambda _state_dir: None) -> Iterator[Fleet]:
     """Give a fleet whose store is on the real disk, below ``/var/tmp``."""
     with tempfile.TemporaryDirectory(prefix="innkeeper-bench-", dir="/var/tmp") as directory:
-        started = Fleet(Path(directory), options=options)
+        started = Fleet(Path(directory), options=options, prepare=prepare)
         try:
             yield started
         finally:
