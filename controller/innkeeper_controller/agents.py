@@ -134,6 +134,9 @@ def on_heartbeat(turn: Turn, host: Host, message: Heartbeat) -> None:
     load = sanity.sane_load(message)
     turn.cluster.load[host.host_id] = load
     turn.cluster.samples.add_host(host.host_id, load, turn.now_s)
+    cores = host.advertisement.capacity.cpu_cores
+    if cores > 0:
+        turn.cluster.fleet.hear(host.host_id, load.cpu_used_cores / cores)
 
 
 def on_step_started(turn: Turn, host: Host, message: StepStarted) -> None:

@@ -36,6 +36,7 @@ _FIRST_ROWS: Final = 64
 _REMEMBERED: Final = 512
 #: Changes that are remembered for those who follow them; who is further behind begins anew.
 MAX_CHANGES: Final = 65_536
+_LOAD_STEPS: Final = 16
 #: First part of the keys of ``having``.
 _IMAGES: Final = "images"
 #: What a datastore that a host does not have counts as free.
@@ -139,8 +140,9 @@ class Fleet:
         self._count(row, load, -1)
 
     def hear(self, host_id: HostId, busy: float) -> None:
-        """Note which part of a host's processors is busy, 0 to 1."""
+        """Note which part of a host's processors is busy, 0 to 1; in coarse steps, for it changes all the time."""
         row = self.row_of.get(host_id)
+        busy = round(busy * _LOAD_STEPS) / _LOAD_STEPS
         if row is not None and self._columns["load"].item(row) != busy:
             self._columns["load"][row] = busy
             self._note(row)
