@@ -12,7 +12,7 @@ from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Demand, HostView, NoPlacement, Placement
 from innkeeper_controller.scheduling.scores import CUSTOM, POLICIES, SCORES, policy_named
 from innkeeper_controller.simulation.host_shapes import HostShape, capacities
-from innkeeper_controller.simulation.run import Move
+from innkeeper_controller.simulation.placing import Move
 from innkeeper_plugins.vocabulary import HostId, VmId
 
 #: A host without any takes no VM.

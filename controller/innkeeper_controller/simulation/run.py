@@ -9,17 +9,18 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from innkeeper_controller.scheduling.model import Demand, NoPlacement, Placement
+from innkeeper_controller.scheduling.model import Demand, NoPlacement
 from innkeeper_controller.simulation.fragmentation import Fragmentation
 from innkeeper_controller.simulation.host_shapes import HostShape, capacities
 from innkeeper_controller.simulation.ledger import Ledger, rooms
+from innkeeper_controller.simulation.placing import Move, Placing
 from innkeeper_controller.simulation.traces import Floats, Trace
 from innkeeper_controller.simulation.waiting import Kind, Request, WaitingRoom
-from innkeeper_plugins.vocabulary import Capacity, HostId, Value, VmId
+from innkeeper_plugins.vocabulary import Capacity, HostId, VmId
 
 #: Gets requests that arrived, of how many.
 Heard: TypeAlias = Callable[[int, int], None]
@@ -29,29 +30,6 @@ _HEARD_EVERY: Final = 1024
 TOO_LARGE: Final = "larger than any host"
 GANG_TOO_LARGE: Final = "more VMs at once than all hosts take"
 NO_ROOM: Final = "no room for all VMs of the request"
-
-
-class Move(Value):
-    """A VM that a policy moves to another host."""
-
-    vm_id: VmId
-    host_id: HostId
-
-
-class Placing(Protocol):
-    """The scheduler's core, as a simulation needs it. Hosts are numbered from 1, in the order of the shapes."""
-
-    def place(self, demand: Demand, *, now_s: float) -> Placement | NoPlacement:
-        """Choose a host, and take the room there."""
-        ...
-
-    def end(self, vm_id: VmId, *, now_s: float) -> None:
-        """Give back what the VM took; a policy may learn now how long it lived."""
-        ...
-
-    def moves(self, now_s: float) -> Sequence[Move]:
-        """Return what a policy moves now that everything of this instant is placed, its own books up to date."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from best_fit import BestFit, trace_of
 
 from innkeeper_controller.scheduling.model import Placement
 from innkeeper_controller.simulation.host_shapes import parse_hosts
-from innkeeper_controller.simulation.run import GANG_TOO_LARGE, NO_ROOM, TOO_LARGE, Move, Rules, run
+from innkeeper_controller.simulation.placing import Move
+from innkeeper_controller.simulation.run import GANG_TOO_LARGE, NO_ROOM, TOO_LARGE, Rules, run
 
 GIB = 1024
 ONE_HOST = "1x4c8g"
