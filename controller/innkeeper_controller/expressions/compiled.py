@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from innkeeper_controller.expressions.columns import At, AttributeColumns, BoolArray, FloatArray
+from innkeeper_controller.expressions.errors import ExpressionError
 from innkeeper_controller.expressions.masks import Mask, Truth, mask_function, one_a_row
 from innkeeper_controller.expressions.meaning import Attributes, rank_function, requirement_function
 from innkeeper_controller.expressions.names import DYNAMIC
@@ -99,14 +100,20 @@ def _halves(whole: CompiledRequirement) -> tuple[CompiledRequirement, CompiledRe
     is_static = [_names(part).isdisjoint(DYNAMIC) for part in parts]
     if all(is_static) or not any(is_static):
         return None
-    static = _every(part for part, fits in zip(parts, is_static, strict=True) if fits)
-    moving = _every(part for part, fits in zip(parts, is_static, strict=True) if not fits)
-    return _requirement(describe(static), static), _requirement(describe(moving), moving)
+    static = _half(part for part, fits in zip(parts, is_static, strict=True) if fits)
+    moving = _half(part for part, fits in zip(parts, is_static, strict=True) if not fits)
+    return static, moving
 
 
-def _every(parts: Iterable[Requirement]) -> Requirement:
+def _half(parts: Iterable[Requirement]) -> CompiledRequirement:
+    """Return the requirement of these parts, the same one for all who have it, with what it learnt of the hosts."""
     first, *others = parts
-    return Every(parts=(first, *others)) if others else first
+    tree = Every(parts=(first, *others)) if others else first
+    text = describe(tree)
+    try:
+        return compile_requirement(text)
+    except ExpressionError:  # written out it is longer than an expression may be
+        return _requirement(text, tree)
 
 
 def _mask_when_asked(tree: Requirement) -> Mask:

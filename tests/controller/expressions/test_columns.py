@@ -9,10 +9,20 @@ from hypothesis import strategies as st
 from tests.controller.expressions.listed_columns import ListedColumns
 
 from innkeeper_controller.expressions import compile_rank, compile_requirement, obstacles, rank_vector, requirement_mask
-from innkeeper_controller.expressions.compiled import _requirement
 from innkeeper_controller.expressions.meaning import rank_function, requirement_function
 from innkeeper_controller.expressions.names import CURRENT_VMS
-from innkeeper_controller.expressions.syntax import Chain, Compare, Every, Name, Negative, Not, Number, Operator, Some
+from innkeeper_controller.expressions.syntax import (
+    Chain,
+    Compare,
+    Every,
+    Name,
+    Negative,
+    Not,
+    Number,
+    Operator,
+    Some,
+    describe,
+)
 
 SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
 ORDERS = (Operator.GREATER, Operator.LESS, Operator.GREATER_OR_EQUAL, Operator.LESS_OR_EQUAL)
@@ -31,15 +41,22 @@ COMPARES = st.one_of(
         value=st.one_of(NUMBERS, TEXTS),
     ),
 )
-TREES = st.recursive(
-    COMPARES,
-    lambda inner: st.one_of(
-        st.builds(Every, parts=st.lists(inner, max_size=3).map(tuple)),
-        st.builds(Some, parts=st.lists(inner, max_size=3).map(tuple)),
-        st.builds(Not, part=inner),
-    ),
-    max_leaves=6,
-)
+
+
+def trees(parts):
+    """Return trees whose conjunctions and disjunctions have at least so many parts."""
+    return st.recursive(
+        COMPARES,
+        lambda inner: st.one_of(
+            st.builds(Every, parts=st.lists(inner, min_size=parts, max_size=3).map(tuple)),
+            st.builds(Some, parts=st.lists(inner, min_size=parts, max_size=3).map(tuple)),
+            st.builds(Not, part=inner),
+        ),
+        max_leaves=6,
+    )
+
+
+TREES = trees(0)
 FLOATS = st.one_of(st.sampled_from([*EDGES, float("nan"), float("inf"), float("-inf")]), st.floats())
 WHOLE = st.one_of(st.sampled_from([0, 1, 3, 7, -5, True, False]), st.integers(-(10**14), 10**14))
 ENDLESS = st.sampled_from([10**400, -(10**400), 10**5000, 2**53 + 1, 10**15])
@@ -219,14 +236,29 @@ def test_a_requirement_knows_what_it_asks_for_and_what_of_it_vms_do_not_change(t
 
 @seed(SEED)
 @settings(max_examples=50, deadline=None)
-@given(st.lists(TREES, min_size=2, max_size=4).map(tuple), asked())
+@given(st.lists(trees(2), min_size=2, max_size=4).map(tuple), asked())
 def test_both_halves_of_a_requirement_together_are_the_whole(parts, hosts_and_rows):
     hosts, at = hosts_and_rows
     columns = ListedColumns(hosts)
-    whole = _requirement(repr(parts), Every(parts=parts))
+    whole = compile_requirement(describe(Every(parts=parts)))
     masks = [half.mask(columns, at) for half in whole.halves() if half is not None]
 
     assert np.logical_and.reduce(masks).tolist() == whole.mask(columns, at).tolist()
+
+
+def test_the_static_half_is_the_same_for_all_who_have_it():
+    texts = [f'FREE_CPU > {cpu} & ARCH = "x86_64" & RACK != "r1"' for cpu in (1, 2)]
+    first, second = (compile_requirement(text).halves()[0] for text in texts)
+
+    assert first is second
+
+
+def test_a_half_that_would_be_too_long_for_a_text_still_has_to_hold():
+    requirement = compile_requirement("FREE_CPU>1" + "&A=b" * 1000)
+    static, moving = requirement.halves()
+
+    assert len(static.text) > 4096
+    assert (static.holds({"A": "b"}), static.holds({"A": "c"}), moving.text) == (True, False, "FREE_CPU > 1")
 
 
 def test_a_rank_knows_what_it_asks_for():
