@@ -19,8 +19,21 @@ from innkeeper_plugins import images
 from innkeeper_plugins.conformance.guests import neighbour, read_until, wait_until, with_console
 from innkeeper_plugins.conformance.hypervisor_contract import HypervisorContract
 from innkeeper_plugins.hypervisors import plugin, simulated
+from innkeeper_plugins.probes import numa
+from innkeeper_plugins.probes.numa import as_list
 from innkeeper_plugins.transfer import qcow2
-from innkeeper_plugins.vocabulary import Boot, Disk, DiskFormat, DiskKind, Nic, Vm, VmId
+from innkeeper_plugins.vocabulary import (
+    Boot,
+    Disk,
+    DiskFormat,
+    DiskKind,
+    Nic,
+    NumaCell,
+    NumaWish,
+    PinPolicy,
+    Vm,
+    VmId,
+)
 
 #: A kernel without anything that these guests do not need boots three times as fast; the tests pass without it.
 QUICK_KERNEL = Path(__file__).parents[3] / "shared" / "lab" / "vmlinuz-tiny"
@@ -208,6 +221,48 @@ class TestLibvirtQemu(HypervisorContract):
         self.ready(driver, place, second)
         assert self.ask(driver, place, second, "cat /var/mark /var/boots") == ["kept", "2"]
         driver.cancel(place, second)
+
+    @pytest.mark.parametrize("policy", [PinPolicy.SHARED, PinPolicy.THREAD])
+    def test_a_guest_runs_on_the_processors_of_the_host_that_it_was_given(self, driver, place, vm, policy):
+        first, second = (pinned(vm, policy, turn) for turn in (0, 1))
+        self.ready(driver, place, first)
+        seen = self.ask(driver, place, first, "cat /sys/devices/system/cpu/online /sys/devices/system/node/online")
+        before = self.threads_on(vm)
+        driver.save(place, first)
+        driver.restore(place, second)
+
+        assert seen[0] == "0-1"
+        assert before == [as_list(each) for each in pins_of(first)]
+        # As it would go on at another host: on what it has there.
+        assert self.threads_on(vm) == [as_list(each) for each in pins_of(second)]
+
+    def threads_on(self, vm):
+        """Return which processors the kernel lets each processor of the guest run on, in order."""
+        pid = (embed_root() / "run" / "qemu" / f"inn-{vm.vm_id}.pid").read_text()
+        allowed = {}
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            name = (task / "comm").read_text().strip()
+            if name.startswith("CPU "):
+                status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+                allowed[int(name.split()[1].partition("/")[0])] = status["Cpus_allowed_list"].strip()
+        return [allowed[number] for number in sorted(allowed)]
+
+
+def pinned(vm, policy, turn):
+    """Return the VM with two processors on this machine's first node, others in another turn."""
+    node = numa.read()[0]
+    cpus = [cpu for core in node.cores for cpu in core]
+    assert len(cpus) >= 2, "this machine has one processor, so nothing can be pinned on it"
+    given = cpus[:2] if policy is PinPolicy.THREAD else cpus[turn : turn + 2]
+    given = given[::-1] if turn and policy is PinPolicy.THREAD else given
+    cell = NumaCell(cell_id=0, host_node=node.node_id, vcpus=(0, 1), memory_mib=vm.memory_mib, cpus=tuple(given))
+    wish = NumaWish(pin_policy=policy)
+    return msgspec.structs.replace(vm, vcpus=2, numa=wish, numa_cells=(cell,), generation=vm.generation + turn)
+
+
+def pins_of(vm):
+    cpus = vm.numa_cells[0].cpus
+    return [cpus, cpus] if vm.numa.pin_policy is PinPolicy.SHARED else [(cpu,) for cpu in cpus]
 
 
 def with_root_disk(vm, image, name):

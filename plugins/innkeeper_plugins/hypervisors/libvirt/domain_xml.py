@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from innkeeper_plugins.errors import DriverError
+from innkeeper_plugins.hypervisors.libvirt import numa_elements
 from innkeeper_plugins.hypervisors.libvirt.elements import add, plain
 from innkeeper_plugins.hypervisors.libvirt.identity import domain_name, metadata_element
 from innkeeper_plugins.hypervisors.libvirt.options import LibvirtOptions
@@ -59,6 +60,7 @@ def build(vm: Vm, files: GuestFiles, options: LibvirtOptions, domain_type: str) 
     _add_features(root, vm, options, domain_type)
     _add_cpu(root, vm.cpu_model or options.cpu, vm.boot.arch, domain_type)
     _add_topology(root, vm.topology)
+    numa_elements.add_nodes(root, vm)
     add(root, "clock", offset="localtime" if _says(vm, "LOCALTIME", default=False) else "utc")
     for event, action in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "destroy")):
         add(root, f"on_{event}", action)
@@ -190,6 +192,7 @@ def _add_devices(root: ET.Element, vm: Vm, files: GuestFiles, options: LibvirtOp
         # libvirt's own choice for a tablet, said so that the controller is there.
         bus = device.bus or ("usb" if device.type == "tablet" else "")
         add(devices, "input", type=device.type, **({"bus": bus} if bus else {}))
+    numa_elements.add_devices(devices, vm.pci_addresses)
     if "q35" in _machine(vm, options):
         _add_spare_ports(devices)
     add(devices, "memballoon", model="virtio")

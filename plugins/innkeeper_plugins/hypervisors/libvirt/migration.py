@@ -6,9 +6,11 @@ and exactly the same virtual size at the path of each writable disk, and complet
 Its bridges have to have the same names. The console's log begins anew there.
 """
 
+import xml.etree.ElementTree as ET
+
 import libvirt
 
-from innkeeper_plugins.hypervisors.libvirt import checkpoints, guests
+from innkeeper_plugins.hypervisors.libvirt import checkpoints, guests, numa_elements
 from innkeeper_plugins.hypervisors.libvirt.jobs import Progress, follow
 from innkeeper_plugins.vocabulary import Disk, DiskKind, Vm
 
@@ -56,7 +58,24 @@ def migrate(connection: libvirt.virConnect, vm: Vm, destination_uri: str, progre
     parameters: dict[str, object] = {}
     if flags & libvirt.VIR_MIGRATE_NON_SHARED_DISK:
         parameters[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = [disk.target for disk in vm.disks if _is_copied(disk)]
+    if vm.numa is not None and vm.numa_cells:
+        parameters |= _elsewhere(domain, vm)
     follow(domain, lambda: domain.migrateToURI3(destination_uri, parameters, flags), progress)
+
+
+def _elsewhere(domain: libvirt.virDomain, vm: Vm) -> dict[str, object]:
+    """Return the guest as it is to be at its destination, where it has other nodes: now, and when it boots again."""
+    flags = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
+    return {
+        libvirt.VIR_MIGRATE_PARAM_DEST_XML: _moved(domain.XMLDesc(flags), vm),
+        libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: _moved(domain.XMLDesc(flags | libvirt.VIR_DOMAIN_XML_INACTIVE), vm),
+    }
+
+
+def _moved(definition: str, vm: Vm) -> str:
+    root = ET.fromstring(definition)  # noqa: S314 - libvirt's own output
+    numa_elements.move(root, vm)
+    return ET.tostring(root, encoding="unicode")
 
 
 def _is_copied(disk: Disk) -> bool:

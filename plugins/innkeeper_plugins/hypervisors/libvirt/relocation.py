@@ -6,6 +6,7 @@ its hardware changed on waking up is lost.
 
 import xml.etree.ElementTree as ET
 
+from innkeeper_plugins.hypervisors.libvirt import numa_elements
 from innkeeper_plugins.hypervisors.libvirt.domain_xml import GuestFiles
 from innkeeper_plugins.hypervisors.libvirt.elements import add, plain
 from innkeeper_plugins.hypervisors.libvirt.identity import metadata_element
@@ -23,6 +24,7 @@ def relocate(saved: str, vm: Vm, files: GuestFiles) -> str:
         element = root.find(f"os/{tag}")
         if element is not None and path is not None:
             element.text = plain(str(path))
+    numa_elements.move(root, vm)
     devices = root.find("devices")
     if devices is not None:
         _relocate_devices(devices, vm, files)
