@@ -34,7 +34,7 @@ from innkeeper_controller.queue_index import QueueIndex
 from innkeeper_controller.records import HistoryRecord, VmRecord
 from innkeeper_controller.scheduling.options import Options, OrderOptions
 from innkeeper_controller.scheduling.queue import LeftOut, Line, Waiting
-from innkeeper_controller.scheduling.wishes import Gang, Wishes
+from innkeeper_controller.scheduling.wishes import Gang, Relation, Term, Wishes
 from innkeeper_plugins.vocabulary import HostId, Vm, VmId, VmState
 
 SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
@@ -385,3 +385,52 @@ def test_a_put_of_the_same_vm_changes_nothing():
     put(reactor, msgspec.structs.replace(vm, waits_for="a host"))
 
     assert reactor.cluster.queue.waiting == before
+
+
+def test_people_change_the_wishes_of_a_vm_that_waits():
+    reactor = a_reactor(a_host())
+    vm = waiting(reactor, BARE + "AFFINITY = [ GROUP = db ]\n")
+    reactor.cluster.unconsidered.clear()
+    text = 'SCHED_PRIORITY = 4\nAFFINITY = ""\nSPREAD = [ GROUP = "web, app", SCOPE = rack ]\nNOTE = kept\n'
+    ask(reactor, "vm.update", vm_id=vm.vm_id, template=text, append=True)
+
+    spread = Term(relation=Relation.SPREAD, groups=("web", "app"), scope="rack")
+    assert now(reactor, vm) == msgspec.structs.replace(
+        vm, wishes=Wishes(priority=4, terms=(spread,)), attributes={"NOTE": "kept"}
+    )
+    assert list(reactor.cluster.unconsidered) == [vm.vm_id]
+    assert reactor.cluster.queue.waiting[vm.vm_id].priority == 4
+
+
+def test_where_a_vm_is_on_a_host_its_relations_stay_as_they_are():
+    reactor = a_site()
+    vm = a_vm(reactor)
+    found = refusal(lambda: ask(reactor, "vm.update", vm_id=vm.vm_id, template="PLACEMENT_GROUP = web", append=True))
+    ask(reactor, "vm.update", vm_id=vm.vm_id, template="SCHED_PRIORITY = 4", append=True)
+    raised = refusal(
+        lambda: ask(reactor, "vm.update", vm_id=vm.vm_id, template="SCHED_PRIORITY = 9", append=True, user=ANN)
+    )
+
+    assert found is not None
+    assert (found.code, str(found)) == (
+        "wrong_state",
+        f"Whom VM {vm.vm_id} wants near or far is changed while it is PENDING or HOLD; it is RUNNING.",
+    )
+    assert now(reactor, vm).wishes == Wishes(priority=4)
+    assert raised is not None
+    assert raised.code == "forbidden"
+
+
+def test_a_vm_that_is_named_later_on_has_to_be_for_who_names_it():
+    reactor = a_reactor(a_host())
+    mine, of_bob = waiting(reactor), waiting(reactor, user=BOB)
+    found = [
+        refusal(
+            lambda name=name: ask(
+                reactor, "vm.update", vm_id=mine.vm_id, template=f"AFFINITY = [ VM = {name} ]", append=True, user=ANN
+            )
+        )
+        for name in (of_bob.vm_id, 77)
+    ]
+
+    assert [each and each.code for each in found] == ["forbidden", "not_found"]

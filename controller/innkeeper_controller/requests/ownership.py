@@ -11,7 +11,7 @@ from innkeeper_controller import access, quotas
 from innkeeper_controller.access import Right
 from innkeeper_controller.expressions import ExpressionError, compile_rank, compile_requirement
 from innkeeper_controller.records import Datastore, Host, Image, Lock, Network, VmRecord
-from innkeeper_controller.requests import find
+from innkeeper_controller.requests import find, wished
 from innkeeper_controller.requests.admission import NAMED
 from innkeeper_controller.requests.table import Need, Request, Who
 from innkeeper_controller.requests.templates import check_wire, keep_restricted, network_from, noted
@@ -208,7 +208,7 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
         values |= _network_values(turn, record, given, append=params.append)
         check_wire(_replace(record, **values))
     if isinstance(record, VmRecord):
-        values |= _vm_values(given, append=params.append)
+        values |= _vm_values(given, append=params.append) | wished.noted(turn, record, given)
     if isinstance(record, Host) and any("\n" in value for value in given.values()):
         raise RefusalError("bad_request", "A label of a host has one value.")
     return _changed(turn, noun, record, "updated", {"names": sorted(given)}, **values)

@@ -3,12 +3,20 @@
 Whether the VMs that it names exist is not known here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
+import msgspec
+
 from innkeeper_controller.scheduling.wishes import HOST_SCOPE, Gang, Relation, Term, Wishes
-from innkeeper_controller.templates.validation import Checked, Findings, Group
+from innkeeper_controller.templates.attributes import Attribute, Pair
+from innkeeper_controller.templates.errors import TemplateError
+from innkeeper_controller.templates.kept import merged
+from innkeeper_controller.templates.validation import Checked, Findings, Group, check
+from innkeeper_controller.templates.vocabulary import WISHES_TABLE
 from innkeeper_plugins.vocabulary import Value, VmId
+
+_replace = msgspec.structs.replace
 
 #: Placement groups that a VM may be in, and relations that it may have.
 MAX_GROUPS: Final = 16
@@ -20,6 +28,7 @@ _RELATIONS: Final = {
     "ANTI_AFFINITY": Relation.APART,
     "SPREAD": Relation.SPREAD,
 }
+_NEW_NAMES: Final = {"USER_PRIORITY": "SCHED_PRIORITY"}
 #: A term with the vector that it was written as.
 _Written: TypeAlias = tuple[str, Term, Group]
 
@@ -63,6 +72,54 @@ def vms_named(checked: Checked) -> tuple[NamedVm, ...]:
             numbers = map(int, _words(group.text("VM")))
             found += (NamedVm(vm_id=VmId(each), field=f"{name}/VM", line=line, column=column) for each in numbers)
     return tuple(found)
+
+
+def with_changes(wishes: Wishes, changes: Sequence[Attribute]) -> Wishes:
+    """Return what a VM wishes after people said something else of it; each attribute replaces all of its name.
+
+    Args:
+        wishes: As they are.
+        changes: Attributes that ``vocabulary.WISHES`` has; one with an empty text takes back what was said.
+
+    Raises:
+        TemplateError: with every mistake.
+    """
+    renamed = [_replace(each, name=_NEW_NAMES.get(each.name, each.name)) for each in changes]
+    attributes = [each for each in merged(_written_again(wishes), renamed) if each.value != ""]
+    checked = check(attributes, WISHES_TABLE)
+    changed = _replace(wishes_of(checked), cpu_flags=wishes.cpu_flags)
+    if checked.findings.mistakes:
+        raise TemplateError(checked.findings.mistakes)
+    return changed
+
+
+def _written_again(wishes: Wishes) -> list[Attribute]:
+    """Return the attributes that say the same; without flags of processors."""
+    found = [Attribute(name="SCHED_PRIORITY", value=str(wishes.priority))]
+    if wishes.groups:
+        found.append(Attribute(name="PLACEMENT_GROUP", value=",".join(wishes.groups)))
+    if wishes.pending_timeout_s is not None:
+        found.append(Attribute(name="PENDING_TIMEOUT", value=f"{wishes.pending_timeout_s:.9f}"))
+    if wishes.gang is not None:
+        found.append(_vector("GANG", NAME=wishes.gang.name, SIZE=str(wishes.gang.size)))
+    return [*found, *map(_term_again, wishes.terms)]
+
+
+def _term_again(term: Term) -> Attribute:
+    pairs = {
+        "GROUP": ",".join(term.groups),
+        "VM": ",".join(map(str, term.vm_ids)),
+        "SCOPE": term.scope,
+        "SOFT": "no" if term.is_hard else "yes",
+        "WEIGHT": "" if term.is_hard else f"{term.weight:.9f}",
+        "MAX_SKEW": str(term.max_skew) if term.relation is Relation.SPREAD else "",
+    }
+    name = next(name for name, relation in _RELATIONS.items() if relation is term.relation)
+    return _vector(name, **{key: value for key, value in pairs.items() if value})
+
+
+def _vector(name: str, **pairs: str) -> Attribute:
+    return Attribute(name=name, value=tuple(Pair(key=key, value=value) for key, value in pairs.items()))
 
 
 def _priority(checked: Checked) -> int:
