@@ -4,6 +4,7 @@ It decides nothing itself: the words and the arithmetic are ``inventory``'s, wha
 """
 
 import math
+from functools import lru_cache
 from typing import Final
 
 from innkeeper_controller.cluster import Cluster
@@ -13,6 +14,8 @@ from innkeeper_plugins.vocabulary import Capacity, Value
 
 #: Sums of fractions of cores are this exact, no more.
 _CORE_DIGITS: Final = 6
+#: Combinations of rules that are kept.
+_REMEMBERED: Final = 1024
 #: A multiple of a step that is this close, in steps, is one.
 _STEP_TOLERANCE: Final = 1e-6
 
@@ -38,9 +41,10 @@ def inventories_of(cluster: Cluster, host: Host) -> Inventories:
     told = host.advertisement
     own, shared = host.allowances, _of_cluster(cluster, host)
     cpu, memory = _cores_and_memory(host, own, shared)
-    disk = _one(0.0, own, shared, "disk")
     return Inventories(
-        cpu=cpu, memory=memory, disk={each.name: _like(disk, each.total_mib) for each in told.datastores}
+        cpu=cpu,
+        memory=memory,
+        disk={each.name: _one(each.total_mib, own, shared, "disk") for each in told.datastores},
     )
 
 
@@ -64,11 +68,8 @@ def _cores_and_memory(
 def _one(total: float, own: dict[str, Allowance], shared: dict[str, Allowance], resource: str) -> Inventory:
     if resource not in own and resource not in shared:
         return Inventory(total=total)
-    return inventory(total, own.get(resource), shared.get(resource))
-
-
-def _like(model: Inventory, total: float) -> Inventory:
-    """Return an inventory under the same rules; spelt out, for hosts are many."""
+    model = _rules(own.get(resource), shared.get(resource))
+    # Spelt out, for hosts are many.
     return Inventory(
         total=total,
         reserved=model.reserved,
@@ -77,6 +78,12 @@ def _like(model: Inventory, total: float) -> Inventory:
         max_unit=model.max_unit,
         step_size=model.step_size,
     )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _rules(own: Allowance | None, shared: Allowance | None) -> Inventory:
+    """Return an empty inventory under these rules."""
+    return inventory(0.0, own, shared)
 
 
 def _capacity(cpu: Inventory, memory: Inventory) -> Capacity:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from innkeeper_controller.scheduling.options import Options
+from innkeeper_controller.scheduling.options import BanOptions, Options
 from innkeeper_plugins.daemons import configuration
 from innkeeper_plugins.daemons.configuration import LogConfig, log_mistakes, not_one_of
 from innkeeper_plugins.vocabulary import Value
@@ -29,6 +29,8 @@ _BULK_PORT_DISTANCE: Final = 2
 #: ``NAME`` or ``VECTOR/KEY``; ``*`` stands for any letters.
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_*]{1,128}(/[A-Za-z0-9_*]{1,128})?")
 _MAX_PORT: Final = 65535
+#: Ten years.
+_MAX_BAN_S: Final = 315_360_000
 _USER_LIMITS: Final = ("max_placed_per_user", "max_per_pass_and_user")
 
 
@@ -197,6 +199,7 @@ def _mistakes(config: Config) -> Iterator[str]:
                 yield f"{where}{name} is {value}; it has to be more than 0"
     yield from map(_no_pattern, (*config.restricted.vm, *config.restricted.image, *config.restricted.network))
     yield from _scheduling_mistakes(config.scheduling)
+    yield from _ban_mistakes(config.scheduling.ban)
     if config.unknown_after_s < config.heartbeat_interval_s:
         yield f"unknown_after_s is {config.unknown_after_s}, shorter than heartbeat_interval_s"
 
@@ -213,6 +216,14 @@ def _scheduling_mistakes(options: Options) -> Iterator[str]:
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
             yield f"{name} is {value}; it has to be 0 or more"
+
+
+def _ban_mistakes(ban: BanOptions) -> Iterator[str]:
+    for name, value in (("first_s", ban.first_s), ("at_most_s", ban.at_most_s)):
+        if not 0 <= value <= _MAX_BAN_S:
+            yield f"scheduling.ban.{name} is {value}; it has to be 0 (no bans) or more, and at most {_MAX_BAN_S}"
+    if ban.first_s > ban.at_most_s:
+        yield f"scheduling.ban.first_s is {ban.first_s}, longer than at_most_s"
 
 
 def _no_pattern(pattern: str) -> str:

@@ -65,6 +65,14 @@ def test_every_part_can_be_set(tmp_path: Path):
         ),
         ("[limits]\nconsoles = 0", "limits.consoles is 0; it has to be more than 0"),
         ("unknown_after_s = 1", "unknown_after_s is 1.0, shorter than heartbeat_interval_s"),
+        (
+            "[scheduling.ban]\nfirst_s = -1\nat_most_s = nan",
+            (
+                "scheduling.ban.first_s is -1.0; it has to be 0 (no bans) or more, and at most 315360000; "
+                "scheduling.ban.at_most_s is nan; it has to be 0 (no bans) or more, and at most 315360000"
+            ),
+        ),
+        ("[scheduling.ban]\nfirst_s = 7200", "scheduling.ban.first_s is 7200.0, longer than at_most_s"),
         ("a = ", "Invalid value (at end of document)"),
     ],
 )

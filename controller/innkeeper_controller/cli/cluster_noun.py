@@ -2,7 +2,7 @@
 
 import click
 
-from innkeeper_controller.cli import ownership, words
+from innkeeper_controller.cli import allowances, ownership, words
 from innkeeper_controller.cli.commands import NounGroup, verb
 from innkeeper_controller.cli.complete import CLUSTERS, DATASTORES, HOSTS, NETWORKS
 from innkeeper_controller.cli.invocation import Invocation
@@ -57,9 +57,22 @@ def _show_text(answer: Json) -> str:
             ("Hosts", words.joined(answer.get("hosts", ()))),
             ("Networks", words.joined(answer.get("networks", ()))),
             ("Datastores", words.joined(answer.get("datastores", ()))),
+            *((("May give", allowances.decided(rules)),) if (rules := answer.get("allowances")) else ()),
             ("Attributes", "\n".join(f"{key} = {value}" for key, value in answer.get("attributes", {}).items())),
         ]
     )
+
+
+@verb(
+    "set", "inn cluster set rack-2 --cpu-ratio 4 --disk-ratio 2", "inn cluster set rack-2 --cpu-ratio none", of=cluster
+)
+@_CLUSTER
+@allowances.options
+def set_(inn: Invocation, name_or_id: str, **given: float | str | None) -> None:
+    """Decide how much of a cluster's hosts may be given away."""
+    answer = inn.call("cluster.set", cluster=name_or_id, **allowances.asked(given))
+    rules = allowances.decided(answer.get("allowances", {})) or "nothing is decided"
+    inn.show(answer, lambda: f"Hosts of cluster {answer['name']}, where nothing is decided of them:\n{rules}")
 
 
 @verb("delete", "inn cluster delete rack-2", of=cluster)

@@ -2,7 +2,7 @@
 
 import click
 
-from innkeeper_controller.cli import ownership, words
+from innkeeper_controller.cli import allowances, ownership, words
 from innkeeper_controller.cli.commands import NounGroup, assignments, verb
 from innkeeper_controller.cli.complete import CLUSTERS, HOSTS
 from innkeeper_controller.cli.invocation import Invocation
@@ -15,9 +15,35 @@ def host() -> None:
 
 
 def _share(row: Json, key: str) -> str:
-    used, total = row.get("used", {}).get(key, 0), row.get("capacity", {}).get(key, 0)
+    """Return how much is given of what may be given; a dash where the host has none."""
+    used, has = row.get("used", {}).get(key, 0), row.get("capacity", {}).get(key, 0)
+    may_give = row["may_give"].get(key, 0) if "may_give" in row else has
     amount = words.memory if key == "memory_mib" else words.number
-    return f"{amount(used)} of {amount(total)}" if total else "-"
+    return f"{amount(used)} of {amount(may_give)}" if has else "-"
+
+
+def _state(row: Json) -> str:
+    return "banned" if row["state"] == "on" and row.get("banned_until_s") else str(row["state"])
+
+
+def _note(row: Json) -> str:
+    return "; ".join(filter(None, (_ban(row), _nonsense(row))))
+
+
+def _ban(row: Json) -> str:
+    """Return ``banned until 12:03:20 after 3 failed starts: no space left``; empty where none failed."""
+    count = row.get("failed_starts", 0)
+    if not count:
+        return ""
+    starts = words.count(count, "failed start")
+    until_s = row.get("banned_until_s")
+    begin = f"banned until {words.moment(until_s)} after {starts}" if until_s else f"{starts} in a row"
+    return f"{begin}: {row['last_failure']}" if row.get("last_failure") else begin
+
+
+def _nonsense(row: Json) -> str:
+    told = row.get("nonsense", ())
+    return f"says {' and '.join(told)}, which cannot be" if told else ""
 
 
 #: Longer facts are broken into lines.
@@ -26,7 +52,7 @@ FACT_WIDTH = 100
 COLUMNS = (
     Column("ID", lambda row: row["host_id"], right=True),
     Column("NAME", lambda row: row["name"]),
-    Column("STATE", lambda row: row["state"], state=True),
+    Column("STATE", _state, state=True),
     Column("VMS", lambda row: row.get("vms", 0), right=True),
     Column("CPU", lambda row: _share(row, "cpu_cores"), right=True),
     Column("MEMORY", lambda row: _share(row, "memory_mib"), right=True),
@@ -35,6 +61,10 @@ COLUMNS = (
     Column("CLUSTER", lambda row: row.get("cluster"), wide=True),
     Column("LAST HEARD", lambda row: row["ago"], right=True),
 )
+
+
+#: Shown where a host has something to tell.
+NOTE = Column("NOTE", _note)
 
 
 def rows_of(hosts: Json, now_s: float) -> Json:
@@ -74,7 +104,8 @@ def _join_text(begin: str, answer: Json, now_s: float) -> str:
 def list_(inn: Invocation) -> None:
     """List hosts with their capacity and what is promised of it."""
     hosts = inn.call("host.list")
-    inn.show(hosts, lambda: table(rows_of(hosts, inn.now_s), COLUMNS, wide=inn.wide))
+    columns = (*COLUMNS, NOTE) if any(map(_note, hosts)) else COLUMNS
+    inn.show(hosts, lambda: table(rows_of(hosts, inn.now_s), columns, wide=inn.wide))
     if inn.for_people and not hosts:
         inn.note("There is no host yet; `inn host add NAME` prints the command that joins one.")
 
@@ -92,10 +123,13 @@ def _show_text(answer: Json, now_s: float) -> str:
     rows: list[tuple[str, object]] = [
         ("Host", f"{answer['host_id']} {answer['name']}"),
         ("State", answer["state"]),
+        *((("Starts", ban),) if (ban := _ban(answer)) else ()),
+        *((("Nonsense", f"It {nonsense}."),) if (nonsense := _nonsense(answer)) else ()),
         ("Cluster", answer.get("cluster", "")),
         ("Last heard", words.ago(answer.get("heard_at_s"), now_s)),
         ("CPU", f"{_share(answer, 'cpu_cores')} cores promised, {words.number(answer.get('cpu_used_cores', 0))} busy"),
         ("Memory", f"{_share(answer, 'memory_mib')} promised, {words.memory(answer.get('memory_used_mib', 0))} in use"),
+        *_decided(answer),
         ("VMs", words.joined(answer.get("vm_ids", ()))),
         ("Drivers", "\n".join(_driver(driver) for driver in told.get("drivers", ()))),
         ("Datastores", "\n".join(_datastore(facts) for facts in told.get("datastores", ()))),
@@ -105,6 +139,13 @@ def _show_text(answer: Json, now_s: float) -> str:
         ("Facts", "\n".join(_fact(*fact) for fact in sorted(told.get("facts", {}).items()))),
     ]
     return fields(rows)
+
+
+def _decided(answer: Json) -> list[tuple[str, object]]:
+    """Return how much may be given away of what operators decided something of."""
+    found = {name: each for name, each in answer.get("resources", {}).items() if allowances.is_changed(each)}
+    lines = (f"{name}: {allowances.told(name, each)}" for name, each in found.items())
+    return [("May give", "\n".join(lines))] if found else []
 
 
 def _fact(key: str, value: object) -> str:
@@ -150,6 +191,28 @@ def offline(inn: Invocation, name_or_id: str) -> None:
     """Say that a host is away on purpose; no VM goes there."""
     left = "; its VMs ({vms}) are left as they are. `inn host enable {name}` brings it back."
     _say_state(inn, "host.offline", name_or_id, left, wanted="offline")
+
+
+@verb(
+    "set",
+    "inn host set host-a --cpu-ratio 4 --memory-reserved 2G",
+    "inn host set host-a --cpu-min 0.5 --cpu-max 16 --cpu-step 0.5",
+    "inn host set host-a --cpu-ratio none",
+    of=host,
+)
+@click.argument("name_or_id", metavar="HOST", shell_complete=HOSTS)
+@allowances.options
+def set_(inn: Invocation, name_or_id: str, **given: float | str | None) -> None:
+    """Decide how much of a host may be given away; its VMs stay."""
+    answer = inn.call("host.set", host=name_or_id, **allowances.asked(given))
+    inn.show(answer, lambda: _set_text(answer))
+
+
+def _set_text(answer: Json) -> str:
+    resources = answer.get("resources", {})
+    names = [name for name in resources if name in {"cpu", "memory"} or allowances.is_changed(resources[name])]
+    lines = [f"{name}: {allowances.told(name, resources[name])}" for name in names]
+    return "\n".join([f"Host {answer['name']}:", *(f"  {line}" for line in lines)])
 
 
 SAMPLES = (

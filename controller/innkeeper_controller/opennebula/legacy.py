@@ -6,6 +6,7 @@ What 1.4 called otherwise has its old name here; elements that a modern client w
 from collections.abc import Iterable
 from typing import Final
 
+from innkeeper_controller.allowances import capacity_of
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents.host import running_vms, state_of
 from innkeeper_controller.opennebula.documents.markup import element, moment
@@ -82,7 +83,7 @@ def _history(cluster: Cluster, record: VmRecord) -> str:
 def host(cluster: Cluster, record: Host) -> str:
     """Return all of a host; lists have the same."""
     total, used = record.advertisement.capacity, cluster.used.get(record.host_id, Capacity())
-    load = cluster.load.get(record.host_id)
+    load, most = cluster.load.get(record.host_id), capacity_of(cluster, record)
     cpu, memory = round(total.cpu_cores * CPU_OF_CORE), total.memory_mib * KIB_OF_MIB
     busy_cpu = round(load.cpu_used_cores * CPU_OF_CORE) if load is not None else 0
     busy_memory = load.memory_used_mib * KIB_OF_MIB if load is not None else 0
@@ -92,8 +93,8 @@ def host(cluster: Cluster, record: Host) -> str:
         "MEM_USAGE": used.memory_mib * KIB_OF_MIB,
         "CPU_USAGE": round(used.cpu_cores * CPU_OF_CORE),
         "MAX_DISK": 0,
-        "MAX_MEM": memory,
-        "MAX_CPU": cpu,
+        "MAX_MEM": most.memory_mib * KIB_OF_MIB,
+        "MAX_CPU": round(most.cpu_cores * CPU_OF_CORE),
         "FREE_DISK": 0,
         "FREE_MEM": max(memory - busy_memory, 0),
         "FREE_CPU": max(cpu - busy_cpu, 0),

@@ -3,6 +3,7 @@
 from innkeeper_controller.requests import (
     accounting,
     acls,
+    allow,
     clusters,
     datastores,
     groups,
@@ -33,6 +34,7 @@ REQUESTS: dict[str, Request] = {
         limits,
         hosts,
         clusters,
+        allow,
         datastores,
         images,
         networks,

@@ -7,6 +7,7 @@ import msgspec
 
 from innkeeper_controller import access
 from innkeeper_controller.access import Right
+from innkeeper_controller.inventory import Allowance
 from innkeeper_controller.records import ClusterRecord, Datastore, Host, Network
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
@@ -60,6 +61,8 @@ class ClusterView(Value):
     networks: tuple[str, ...] = ()
     datastores: tuple[str, ...] = ()
     attributes: dict[str, str] = {}
+    #: ``{cpu, memory or disk: what is decided for its hosts}``, in cores and MiB.
+    allowances: dict[str, Allowance] = {}
 
 
 def clusters_of_new(turn: Turn, wanted: str) -> tuple[int, ...]:
@@ -89,6 +92,7 @@ def view(turn: Turn, record: ClusterRecord) -> ClusterView:
         networks=tuple(each.name for each in access.visible(turn, networks)),
         datastores=tuple(each.name for each in access.visible(turn, datastores)),
         attributes=record.attributes,
+        allowances=record.allowances,
     )
 
 

@@ -10,8 +10,8 @@ import msgspec
 from innkeeper_controller import access, quotas
 from innkeeper_controller.access import Right
 from innkeeper_controller.expressions import ExpressionError, compile_rank, compile_requirement
-from innkeeper_controller.records import Datastore, Host, Image, Lock, Network, VmRecord
-from innkeeper_controller.requests import find, wished
+from innkeeper_controller.records import ClusterRecord, Datastore, Host, Image, Lock, Network, VmRecord
+from innkeeper_controller.requests import allow, find, wished
 from innkeeper_controller.requests.admission import NAMED
 from innkeeper_controller.requests.table import Need, Request, Who
 from innkeeper_controller.requests.templates import check_wire, keep_restricted, network_from, noted
@@ -209,6 +209,8 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
         check_wire(_replace(record, **values))
     if isinstance(record, VmRecord):
         values |= _vm_values(given, append=params.append) | wished.noted(turn, record, given)
+    if isinstance(record, Host | ClusterRecord):
+        values |= allow.noted(record, given, append=params.append)
     if isinstance(record, Host) and any("\n" in value for value in given.values()):
         raise RefusalError("bad_request", "A label of a host has one value.")
     return _changed(turn, noun, record, "updated", {"names": sorted(given)}, **values)

@@ -1,11 +1,15 @@
 """What requests answer: the records as people and programs want to see them."""
 
+import math
 from collections.abc import Iterable
 
+from innkeeper_controller.allowances import capacity_of, inventories_of, room
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.inventory import Allowance, Inventory
 from innkeeper_controller.records import (
     AddressLease,
     AddressRange,
+    Failures,
     Host,
     HostState,
     Image,
@@ -28,7 +32,9 @@ class HostView(Value):
     state: str
     #: True while its agent is there.
     connected: bool
+    #: What the host has.
     capacity: Capacity
+    #: What its VMs were given.
     used: Capacity
     vms: int
     #: Measured on the host just now; zero where nothing was heard yet.
@@ -37,11 +43,41 @@ class HostView(Value):
     #: When the agent was last heard, seconds since the epoch.
     heard_at_s: Moment | None = None
     cluster: str = ""
+    #: What may be given away in all, after what is reserved and the allocation ratio.
+    may_give: Capacity | None = None
+    #: Starts of VMs that failed there, one after the other.
+    failed_starts: int = 0
+    #: Until then no VM is placed there, because of them; None where it is not banned.
+    banned_until_s: Moment | None = None
+    #: What the last of them said.
+    last_failure: str = ""
+    #: What the host says of itself and cannot be, in words.
+    nonsense: tuple[str, ...] = ()
+
+
+class ResourceView(Value):
+    """How much of one resource of a host may be given away, in cores or MiB."""
+
+    total: float
+    reserved: float
+    allocation_ratio: float
+    #: What may be given away in all.
+    may_give: float
+    #: What is given; of a datastore, what its files take.
+    given: float
+    #: Of one VM; None for no rule.
+    min_unit: float | None = None
+    max_unit: float | None = None
+    step_size: float | None = None
 
 
 class HostDetail(HostView):
     """A host with all that it says of itself."""
 
+    #: ``{cpu, memory or disk: what is decided for this host itself}``, in cores and MiB.
+    allowances: dict[str, Allowance] = {}
+    #: ``{cpu, memory or disk.DATASTORE: what comes of that and of its cluster's}``
+    resources: dict[str, ResourceView] = {}
     advertisement: Advertisement = Advertisement(capacity=Capacity())
     labels: dict[str, str] = {}
     vm_ids: tuple[int, ...] = ()
@@ -223,6 +259,17 @@ def _host_fields(cluster: Cluster, host: Host) -> dict[str, object]:
         "memory_used_mib": load.memory_used_mib if load else 0,
         "heard_at_s": cluster.heard_at_s.get(host.host_id),
         "cluster": cluster_name(cluster, host.cluster_id),
+        "may_give": capacity_of(cluster, host),
+        "nonsense": cluster.nonsense.get(host.host_id, ()),
+        **(_failure_fields(host.failures) if host.failures is not None else {}),
+    }
+
+
+def _failure_fields(failures: Failures) -> dict[str, object]:
+    return {
+        "failed_starts": failures.count,
+        "banned_until_s": failures.banned_until_s or None,
+        "last_failure": failures.message,
     }
 
 
@@ -235,11 +282,35 @@ def host_detail(cluster: Cluster, host: Host) -> HostDetail:
     """Return the host with all that it says of itself."""
     return HostDetail(
         **_host_fields(cluster, host),  # type: ignore[arg-type]  # one dict for both views
+        allowances=host.allowances,
+        resources=_resources(cluster, host),
         advertisement=host.advertisement,
         labels=host.labels,
         vm_ids=tuple(sorted(cluster.vms_on.get(host.host_id, ()))),
         im_mad=host.im_mad,
         vm_mad=host.vm_mad,
+    )
+
+
+def _resources(cluster: Cluster, host: Host) -> dict[str, ResourceView]:
+    found, used = inventories_of(cluster, host), cluster.used.get(host.host_id, Capacity())
+    free_mib = {each.name: each.free_mib for each in host.advertisement.datastores}
+    places = {
+        f"disk.{name}": _resource(each, each.capacity - room(each, free_mib[name])) for name, each in found.disk.items()
+    }
+    return {"cpu": _resource(found.cpu, used.cpu_cores), "memory": _resource(found.memory, used.memory_mib), **places}
+
+
+def _resource(inventory: Inventory, given: float) -> ResourceView:
+    return ResourceView(
+        total=inventory.total,
+        reserved=inventory.reserved,
+        allocation_ratio=inventory.allocation_ratio,
+        may_give=round(inventory.capacity, 6),
+        given=given,
+        min_unit=inventory.min_unit or None,
+        max_unit=inventory.max_unit if math.isfinite(inventory.max_unit) else None,
+        step_size=inventory.step_size or None,
     )
 
 

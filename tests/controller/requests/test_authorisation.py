@@ -56,6 +56,8 @@ SAMPLES = {
     "host.disable": Sample({"host": "h1"}),
     "host.drain": Sample({"host": "h1"}),
     "host.delete": Sample({"host": "h2"}),
+    "host.set": Sample({"host": "h1", "cpu": {"allocation_ratio": 2}}),
+    "cluster.set": Sample({"cluster": "default", "cpu": {"allocation_ratio": 2}}),
     "datastore.add": Sample({"name": "fast"}),
     "datastore.list": Sample(),
     "datastore.show": Sample({"datastore": "default"}),

@@ -1,6 +1,7 @@
 """A cluster's document: the hosts, datastores and networks that go together."""
 
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.opennebula.documents.host import reserved
 from innkeeper_controller.opennebula.documents.markup import attributes, escaped, ids
 from innkeeper_controller.records import ClusterRecord
 
@@ -14,5 +15,5 @@ def cluster_document(cluster: Cluster, record: ClusterRecord) -> str:
     return (
         f"<CLUSTER><ID>{number}</ID><NAME>{escaped(record.name)}</NAME>{ids('HOSTS', hosts)}"
         f"{ids('DATASTORES', datastores)}{ids('VNETS', networks)}"
-        f"<TEMPLATE>{attributes(record.attributes)}</TEMPLATE></CLUSTER>"
+        f"<TEMPLATE>{attributes(record.attributes | reserved(record.allowances))}</TEMPLATE></CLUSTER>"
     )

@@ -1,9 +1,12 @@
 """A host's document: what it has, what of it was given away, and what its agent last said."""
 
+from collections.abc import Mapping
 from operator import itemgetter
 
+from innkeeper_controller.allowances import capacity_of
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.opennebula.documents.markup import attributes, element, escaped, ids
+from innkeeper_controller.inventory import Allowance
+from innkeeper_controller.opennebula.documents.markup import attributes, element, escaped, ids, number
 from innkeeper_controller.opennebula.documents.monitoring import CPU_OF_CORE, KIB_OF_MIB, host_sample
 from innkeeper_controller.opennebula.numbers import HOST_ERROR, HOST_MONITORED, HOST_STATES
 from innkeeper_controller.records import Host
@@ -33,13 +36,28 @@ def state_of(record: Host) -> int:
 def _share(cluster: Cluster, record: Host) -> str:
     total, used = record.advertisement.capacity, cluster.used.get(record.host_id, Capacity())
     cpu, memory = round(total.cpu_cores * CPU_OF_CORE), total.memory_mib * KIB_OF_MIB
+    most = capacity_of(cluster, record)
     return (
         f"<HOST_SHARE><MEM_USAGE>{used.memory_mib * KIB_OF_MIB}</MEM_USAGE>"
         f"<CPU_USAGE>{round(used.cpu_cores * CPU_OF_CORE)}</CPU_USAGE>"
-        f"<TOTAL_MEM>{memory}</TOTAL_MEM><TOTAL_CPU>{cpu}</TOTAL_CPU><MAX_MEM>{memory}</MAX_MEM><MAX_CPU>{cpu}</MAX_CPU>"
+        f"<TOTAL_MEM>{memory}</TOTAL_MEM><TOTAL_CPU>{cpu}</TOTAL_CPU><MAX_MEM>{most.memory_mib * KIB_OF_MIB}</MAX_MEM>"
+        f"<MAX_CPU>{round(most.cpu_cores * CPU_OF_CORE)}</MAX_CPU>"
         f"<RUNNING_VMS>{running_vms(cluster, record)}</RUNNING_VMS><VMS_THREAD>1</VMS_THREAD>"
         f"{_datastores(cluster, record)}<PCI_DEVICES></PCI_DEVICES><NUMA_NODES></NUMA_NODES></HOST_SHARE>"
     )
+
+
+def reserved(allowances: Mapping[str, Allowance]) -> dict[str, str]:
+    """Return RESERVED_CPU and RESERVED_MEM of a host or a cluster, each where something is decided of it."""
+    found = {
+        "RESERVED_CPU": (allowances.get("cpu"), CPU_OF_CORE),
+        "RESERVED_MEM": (allowances.get("memory"), KIB_OF_MIB),
+    }
+    return {
+        name: number(allowance.reserved * units)
+        for name, (allowance, units) in found.items()
+        if allowance is not None and allowance.reserved is not None
+    }
 
 
 def running_vms(cluster: Cluster, record: Host) -> int:
@@ -78,6 +96,7 @@ def _template(cluster: Cluster, record: Host) -> str:
     facts: dict[str, str] = {name.upper(): str(value) for name, value in told.facts.items()}
     facts.setdefault("HYPERVISOR", hypervisors[0] if hypervisors else "")
     facts |= record.labels
+    facts |= reserved(record.allowances)
     facts |= {
         "HOSTNAME": record.name,
         "TOTALCPU": str(cpu),
