@@ -2,8 +2,8 @@
 
 The controller is a process of its own, with HTTP, SQLite on the real disk and CURVE; processes beside it play the
 agents (``many_links.py``), on the same cores. The hosts are in the database before the controller starts, as after a
-restart. All VMs wait, since no host may have their datastores; once hosts may, and one more host is enabled, the time
-runs until the last plan was acknowledged by its host. The ends of the plans come afterwards and are measured apart.
+restart. All VMs wait, since no host may have their network; one request changes that, and the time runs from there
+until the last plan was acknowledged by its host. The ends of the plans come afterwards and are measured apart.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import Self
 
 import msgspec
 import psutil
-from bench_submit import Caller, row
+from bench_submit import LAN, Caller, row
 from fleet import Fleet, fleet
 from many_links import DATASTORES
 
@@ -52,6 +52,8 @@ VMS = int(os.environ.get("BENCH_PLACEMENTS_VMS", "6000"))
 PLAYERS = 2
 CLIENTS = 16
 RACKS = 100
+#: VMs of one placement group, which keep away from each other.
+GROUP_SIZE = 10
 SEED = 4
 MIN_PER_S = 1_500
 MAX_SILENCE_S = 0.1
@@ -188,8 +190,10 @@ def templates(count: int) -> Iterator[str]:
             f"CPU = {drawn.randint(1, 64) / 4}\n"
             f"MEMORY = {drawn.randint(128, 32_768)}\n"
             f'DISK = [ TYPE = fs, SIZE = {drawn.randint(1, 204_800)}, DATASTORE = "{drawn.choice(DATASTORES)}" ]\n'
-            'HYPERVISOR = "simulated"\n'
+            'NIC = [ NETWORK = "lan" ]\nHYPERVISOR = "simulated"\n'
             f'SCHED_REQUIREMENTS = "{requirement(number % 20)}"\n'
+            f'PLACEMENT_GROUP = "g{number // GROUP_SIZE}"\n'
+            f'ANTI_AFFINITY = [ GROUP = "g{number // GROUP_SIZE}" ]\n'
         )
 
 
@@ -227,13 +231,6 @@ def submitted(started: Fleet, texts: Iterator[str]) -> list[int]:
     return ids
 
 
-def release(started: Fleet) -> None:
-    """Let hosts have the datastores that all VMs wait for."""
-    for name in DATASTORES:
-        started.client.call("cluster.add_datastore", cluster="default", datastore=name)
-    started.client.call("host.enable", host="h0")
-
-
 class Pings:
     """Somebody who asks for something small all the time."""
 
@@ -263,15 +260,14 @@ class Pings:
 
 @contextlib.contextmanager
 def cluster() -> Iterator[tuple[Fleet, Players]]:
-    """Give a controller with all hosts connected, and no host that may have any of the datastores."""
+    """Give a controller with all hosts connected, and no host that may have the network."""
     own = [keys.generate() for _ in range(HOSTS)]
     with fleet(prepare=lambda state_dir: known(state_dir, list(hosts_of(own)))) as started:
         for name in DATASTORES[1:]:
             started.client.call("datastore.add", name=name, driver="simulated")
         started.simulate_storage()
-        started.client.call("host.disable", host="h0")
-        for name in DATASTORES:
-            started.client.call("cluster.del_datastore", cluster="default", datastore=name)
+        started.client.call("network.add", **LAN)
+        started.client.call("cluster.del_network", cluster="default", network="lan")
         players = Players(started, own)
         try:
             yield started, players
@@ -288,7 +284,7 @@ def rows() -> list[dict[str, object]]:
         before_s, players_before_s, commits = cpu_s(pid), players.cpu_s(), started.commits()
         with Pings(started) as pings:
             began_s = time.monotonic()
-            release(started)
+            started.client.call("cluster.add_network", cluster="default", network="lan")
             took_s = players.wait("carried", VMS) - began_s
         used_s, players_s = cpu_s(pid) - before_s, players.cpu_s() - players_before_s
         commits = started.commits() - commits
