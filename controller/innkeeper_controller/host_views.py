@@ -41,7 +41,8 @@ def view_of(host: Host, cluster: ClusterRecord | None) -> HostView:
         failures=host.failures.count if host.failures is not None else 0,
         priority=_priority(attributes),
         attributes=attributes,
-        labels=host.labels,
+        # People write names of labels in any case, and templates have theirs in capitals.
+        labels={label.lower(): text for label, text in host.labels.items()},
         arch=_text(told, "ARCH"),
         cpu_flags=frozenset(_text(told, "CPU_FLAGS").split()),
         transfer_drivers=_drivers(told, DriverKind.TRANSFER),

@@ -163,12 +163,12 @@ def _term(name: str, relation: Relation, group: Group, own_groups: tuple[str, ..
     if "WEIGHT" in group.entries and not is_soft:
         text = "WEIGHT has no effect without SOFT = yes: the VM is placed nowhere else."
         findings.remark(group.place("WEIGHT"), f"{name}/WEIGHT", text)
-    scope = group.text("SCOPE", HOST_SCOPE)
     return Term(
         relation=relation,
         groups=groups,
         vm_ids=vm_ids,
-        scope=HOST_SCOPE if scope.lower() == HOST_SCOPE else scope,
+        # Labels are written in any case.
+        scope=group.text("SCOPE", HOST_SCOPE).lower(),
         is_hard=not is_soft,
         weight=group.number("WEIGHT", 1.0),
         max_skew=group.integer("MAX_SKEW", 1),
@@ -211,7 +211,7 @@ def _whom(term: Term, other: Term, shared: frozenset[str]) -> str:
 
 def _is_within(inner: str, outer: str) -> bool:
     """Return True where who is in one place of the inner scope is in one of the outer, too."""
-    return inner == HOST_SCOPE or inner.lower() == outer.lower()
+    return inner in {HOST_SCOPE, outer}
 
 
 def _contradiction(together: _Written, other: _Written, shared: frozenset[str]) -> str:

@@ -174,7 +174,7 @@ def test_relations_are_counted_together():
         ),
         (
             "ANTI_AFFINITY = [ VM = 7, SCOPE = rack ]\nAFFINITY = [ VM = 7, SCOPE = RACK ]",
-            "line 3, column 1: AFFINITY {} one RACK with VM 7, ANTI_AFFINITY in another rack than VM 7; {}",
+            "line 3, column 1: AFFINITY {} one rack with VM 7, ANTI_AFFINITY in another rack than VM 7; {}",
         ),
         (
             'AFFINITY = [ GROUP = db ]\nANTI_AFFINITY = [ GROUP = "x,db", SCOPE = rack ]',
