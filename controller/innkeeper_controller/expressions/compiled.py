@@ -10,7 +10,7 @@ from innkeeper_controller.expressions.masks import Mask, Truth, mask_function, o
 from innkeeper_controller.expressions.meaning import Attributes, rank_function, requirement_function
 from innkeeper_controller.expressions.names import DYNAMIC
 from innkeeper_controller.expressions.rank import parse_rank
-from innkeeper_controller.expressions.rank_vectors import Vector, ranks, vector_function
+from innkeeper_controller.expressions.rank_vectors import Amount, Vector, ranks, vector_function
 from innkeeper_controller.expressions.requirements import parse_requirements
 from innkeeper_controller.expressions.syntax import Every, Rank, Requirement, describe, names_in
 
@@ -84,7 +84,7 @@ def compile_rank(text: str) -> CompiledRank:
     """
     tree = parse_rank(text)
     names = _names(tree)
-    return CompiledRank(text, tree, rank_function(tree), names, names.isdisjoint(DYNAMIC), vector_function(tree))
+    return CompiledRank(text, tree, rank_function(tree), names, names.isdisjoint(DYNAMIC), _vector_when_asked(tree))
 
 
 def _requirement(text: str, tree: Requirement) -> CompiledRequirement:
@@ -127,6 +127,19 @@ def _mask_when_asked(tree: Requirement) -> Mask:
         return made(columns, at)
 
     return mask
+
+
+def _vector_when_asked(tree: Rank) -> Vector:
+    """Return the vector function of a tree, made when it is asked first."""
+    made: Vector | None = None
+
+    def vector(columns: AttributeColumns, at: At) -> Amount:
+        nonlocal made
+        if made is None:
+            made = vector_function(tree)
+        return made(columns, at)
+
+    return vector
 
 
 def _names(tree: Requirement | Rank) -> frozenset[str]:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 from innkeeper_controller.expressions.errors import ExpressionError
@@ -64,12 +65,15 @@ _OLD = {
     "MODELNAME": "CPU_MODEL",
     "VM_MAD": "HYPERVISOR",
 }
+#: Written names that are remembered.
+_REMEMBERED = 1024
 _PLAIN = re.compile(r"[A-Z_][A-Z0-9_]*")
 #: Parents in OpenNebula's host document whose children are our attributes.
 _PARENTS = frozenset({"HOST", "TEMPLATE", "HOST_SHARE", "CLUSTER_TEMPLATE", "MONITORING", "CAPACITY", "SYSTEM"})
 _VM_PATHS = frozenset({("VMS", "ID"), ("VMS", "VM", "ID")})
 
 
+@lru_cache(_REMEMBERED)
 def canonical(written: str) -> str:
     """Return the attribute that a name or a path into OpenNebula's host document means.
 
