@@ -4,13 +4,13 @@ Nothing is guessed: a number that cannot be is taken for 0, which gets the host 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from innkeeper_hostagent.protocol.messages import Heartbeat
-from innkeeper_plugins.vocabulary import Advertisement, Capacity, DatastoreFacts, NumaNode, Observation
+from innkeeper_plugins.vocabulary import Advertisement, Capacity, DatastoreFacts, NumaNode, Observation, PciDevice
 
 _replace = msgspec.structs.replace
 
@@ -34,17 +34,21 @@ def sane(told: Advertisement) -> tuple[Advertisement, Nonsense]:
         The advertisement, the same object where all of it makes sense; and ``{part: what the host says of it}``.
     """
     nonsense = dict(_nonsense(told))
-    if not nonsense and len({each.name for each in told.datastores}) == len(told.datastores):
+    twice = _repeats(each.name for each in told.datastores) or _repeats(each.address for each in told.pci)
+    if not nonsense and not twice:
         return told, nonsense
     capacity = Capacity(
         cpu_cores=0.0 if "cores" in nonsense else told.capacity.cpu_cores,
         memory_mib=0 if "memory" in nonsense else told.capacity.memory_mib,
     )
+    # Of two with one name the first counts.
     places: dict[str, DatastoreFacts] = {}
     for each in told.datastores:
         if f"datastore {each.name}" not in nonsense:
-            # Of two with one name the first counts.
             places.setdefault(each.name, each)
+    devices: dict[str, PciDevice] = {}
+    for device in told.pci:
+        devices.setdefault(device.address, device)
     return (
         _replace(
             told,
@@ -52,6 +56,7 @@ def sane(told: Advertisement) -> tuple[Advertisement, Nonsense]:
             datastores=tuple(places.values()),
             facts={name: value for name, value in told.facts.items() if f"fact {name}" not in nonsense},
             numa=() if "nodes" in nonsense else told.numa,
+            pci=tuple(devices.values()),
         ),
         nonsense,
     )
@@ -70,8 +75,14 @@ def _nonsense(told: Advertisement) -> Iterator[tuple[str, str]]:
     for name, value in told.facts.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"fact {name}", f"that {name} is {value}"
-    if not all(map(_is_node, told.numa)) or len({node.node_id for node in told.numa}) < len(told.numa):
+    processors = (cpu for node in told.numa for core in node.cores for cpu in core)
+    if not all(map(_is_node, told.numa)) or _repeats(node.node_id for node in told.numa) or _repeats(processors):
         yield "nodes", "that it has NUMA nodes which cannot be"
+
+
+def _repeats(names: Iterable[object]) -> bool:
+    listed = list(names)
+    return len(set(listed)) < len(listed)
 
 
 def _is_place(facts: DatastoreFacts) -> bool:
@@ -80,7 +91,8 @@ def _is_place(facts: DatastoreFacts) -> bool:
 
 def _is_node(node: NumaNode) -> bool:
     pages = all(size_kib > 0 and count >= 0 for size_kib, count in node.hugepages.items())
-    return node.node_id >= 0 and 0 <= node.memory_mib <= MAX_MEMORY_MIB and pages
+    processors = all(cpu >= 0 for core in node.cores for cpu in core)
+    return node.node_id >= 0 and 0 <= node.memory_mib <= MAX_MEMORY_MIB and pages and processors
 
 
 def kinds_of(nonsense: Nonsense) -> set[str]:

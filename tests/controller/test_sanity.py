@@ -4,9 +4,11 @@ import math
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.controller.builders import BARE, NOW_S, a_host, a_reactor, a_vm, say, submit
 
-from innkeeper_controller import agents, sanity
+from innkeeper_controller import agents, hopes, sanity
 from innkeeper_hostagent.protocol.messages import Advertise, Heartbeat, Observed
 from innkeeper_plugins.vocabulary import (
     Advertisement,
@@ -15,6 +17,7 @@ from innkeeper_plugins.vocabulary import (
     HostId,
     NumaNode,
     Observation,
+    PciDevice,
     PowerState,
     VmState,
 )
@@ -78,6 +81,57 @@ def test_what_makes_sense_is_taken_as_it_is():
 )
 def test_nonsense_becomes_nothing_and_is_told(told, kept, nonsense):
     assert sanity.sane(told) == (kept, nonsense)
+
+
+def node(node_id=0, cores=((0, 4), (1, 5)), **values):
+    return NumaNode(node_id=node_id, cores=cores, memory_mib=1024, **values)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        (node(), node(1)),
+        (node(), node(0, ((2,),))),
+        (node(-1),),
+        (node(cores=((-1,),)),),
+        (node(hugepages={2048: -1}),),
+        (node(hugepages={0: 1}),),
+    ],
+)
+def test_nodes_that_share_processors_or_have_less_than_nothing_are_none(nodes):
+    assert sanity.sane(replace(TOLD, numa=nodes)) == (TOLD, {"nodes": "that it has NUMA nodes which cannot be"})
+
+
+def test_a_device_is_there_once():
+    first, second = (
+        PciDevice(address=address, vendor="10de", device="1", device_class="0300") for address in ("a", "b")
+    )
+    twice = replace(TOLD, pci=(first, second, replace(first, vendor="8086")), numa=(node(),))
+
+    assert sanity.sane(twice) == (replace(twice, pci=(first, second)), {})
+
+
+NUMBERS = st.floats() | st.integers(-(2**63), 2**64 - 1)
+WHOLE = st.integers(-(2**63), 2**64 - 1)
+
+
+@given(
+    cores=st.floats(),
+    memory=WHOLE,
+    places=st.lists(st.tuples(st.sampled_from("ab"), WHOLE, WHOLE), max_size=4),
+    facts=st.dictionaries(st.sampled_from("AB"), NUMBERS | st.just("x86_64")),
+)
+def test_whatever_a_host_says_is_sane_once_and_for_all_and_can_be_stored(cores, memory, places, facts):
+    told = replace(
+        with_capacity(cores, memory),
+        datastores=tuple(place(name, total, free) for name, total, free in places),
+        facts=facts,
+    )
+    kept, _ = sanity.sane(told)
+
+    assert sanity.sane(kept) == (kept, {})
+    assert msgspec.json.decode(msgspec.json.encode(kept), type=Advertisement) == kept
+    assert not hopes.is_better(kept, kept)
 
 
 def test_the_operator_is_told_once_and_the_host_gets_no_vm():

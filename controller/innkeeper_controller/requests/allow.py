@@ -64,26 +64,31 @@ class SetCluster(Value):
 def set_host(turn: Turn, params: SetHost) -> HostDetail:
     """Decide how much of the host may be given away."""
     host = find.host(turn.cluster, params.host)
-    return host_detail(turn.cluster, _put(turn, host, f"host:{host.host_id}", after(host.allowances, params)))
+    return host_detail(turn.cluster, _put(turn, host, after(host.allowances, params)))
 
 
 def set_cluster(turn: Turn, params: SetCluster) -> ClusterView:
     """Decide how much of the cluster's hosts may be given away."""
     record = find.cluster_record(turn.cluster, params.cluster)
-    return cluster_view(turn, _put(turn, record, f"cluster:{record.cluster_id}", after(record.allowances, params)))
+    return cluster_view(turn, _put(turn, record, after(record.allowances, params)))
 
 
 _Record = TypeVar("_Record", Host, ClusterRecord)
 
 
-def _put(turn: Turn, record: _Record, subject: str, allowances: dict[str, Allowance]) -> _Record:
+def _put(turn: Turn, record: _Record, allowances: dict[str, Allowance]) -> _Record:
     if allowances == record.allowances:
         return record
     changed = _replace(record, allowances=allowances)
     turn.put(changed)
-    noun = subject.partition(":")[0]
-    turn.event(f"{noun}.allowances_set", subject, name=record.name, allowances=msgspec.to_builtins(allowances))
+    _tell(turn, record, allowances)
     return changed
+
+
+def _tell(turn: Turn, record: Host | ClusterRecord, allowances: dict[str, Allowance]) -> None:
+    noun, number = ("host", record.host_id) if isinstance(record, Host) else ("cluster", record.cluster_id)
+    told = msgspec.to_builtins(allowances)
+    turn.event(f"{noun}.allowances_set", f"{noun}:{number}", name=record.name, allowances=told)
 
 
 def after(old: dict[str, Allowance], params: SetHost | SetCluster) -> dict[str, Allowance]:
@@ -149,10 +154,11 @@ def _check(resource: str, name: str, value: float | None) -> None:
         raise RefusalError("bad_request", f"{resource}.max_unit is {value:.10g}; it has to be more than 0.")
 
 
-def noted(record: Host | ClusterRecord, given: dict[str, str], *, append: bool) -> dict[str, Any]:
+def noted(turn: Turn, record: Host | ClusterRecord, given: dict[str, str], *, append: bool) -> dict[str, Any]:
     """Return the fields that OpenNebula's RESERVED_CPU and RESERVED_MEM stand for; these become no notes.
 
     Args:
+        turn: Is told where another amount is reserved now.
         record: What people note something of.
         given: Its attributes after that; those two are taken out of it.
         append: What the template does not name stays; otherwise it is cleared.
@@ -166,7 +172,10 @@ def noted(record: Host | ClusterRecord, given: dict[str, str], *, append: bool) 
             continue
         reserved = _amount(name, given.pop(name, ""), units)
         new[resource] = _replace(new.get(resource, Allowance()), reserved=reserved)
-    return {"allowances": checked(new)}
+    allowances = checked(new)
+    if allowances != record.allowances:
+        _tell(turn, record, allowances)
+    return {"allowances": allowances}
 
 
 def _amount(name: str, text: str, units: int) -> float | None:

@@ -210,7 +210,7 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
     if isinstance(record, VmRecord):
         values |= _vm_values(given, append=params.append) | wished.noted(turn, record, given)
     if isinstance(record, Host | ClusterRecord):
-        values |= allow.noted(record, given, append=params.append)
+        values |= allow.noted(turn, record, given, append=params.append)
     if isinstance(record, Host) and any("\n" in value for value in given.values()):
         raise RefusalError("bad_request", "A label of a host has one value.")
     return _changed(turn, noun, record, "updated", {"names": sorted(given)}, **values)

@@ -197,6 +197,19 @@ def test_opennebulas_reserved_amounts_are_the_same_decision():
     assert host.labels == {"RACK": "4"}
 
 
+def test_a_template_that_changes_what_is_reserved_tells_so():
+    reactor = a_reactor(a_host())
+    turns = [
+        ask_turn(reactor, "host.update", host="h1", template=template, append=True)[0]
+        for template in ("RESERVED_CPU = 200", "RACK = 4")
+    ]
+
+    assert [told(turn) for turn in turns] == [
+        [("host.allowances_set", "host:1"), ("host.updated", "host:1")],
+        [("host.updated", "host:1")],
+    ]
+
+
 def test_below_nothing_opennebula_gives_more_than_there_is():
     reactor = a_reactor(a_host())
     ask(reactor, "host.update", host="h1", template='RESERVED_CPU = "-400"')
