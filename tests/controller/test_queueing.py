@@ -137,7 +137,7 @@ def test_a_gang_is_looked_at_once_it_is_complete():
     alone = queueing.line_of(reactor.cluster, reactor.settings, NOW_S)
     third = waiting(reactor, MPI)
 
-    words = "its gang mpi needs 3 VMs, of which 2 wait; it goes on when the rest wait too"
+    words = "Its gang mpi needs 3 VMs, of which 2 wait; it goes on when the rest wait too."
     assert alone == Line(units=(), left_out=dict.fromkeys([first.vm_id, second.vm_id], LeftOut(words=words)))
     assert queueing.line_of(reactor.cluster, reactor.settings, NOW_S, [third.vm_id]) == Line(
         units=((third.vm_id, first.vm_id, second.vm_id),)
@@ -153,8 +153,8 @@ def test_why_a_vm_is_not_looked_at_is_told():
 
     found = [queueing.left_out(reactor.cluster, reactor.settings, each) for each in (gang, mine)]
     assert found == [
-        LeftOut(words="its gang mpi needs 3 VMs, of which 1 waits; it goes on when the rest wait too"),
-        LeftOut(words="its owner ann has 1 VMs on hosts, which is the limit; it goes on when one ends"),
+        LeftOut(words="Its gang mpi needs 3 VMs, of which 1 waits; it goes on when the rest wait too."),
+        LeftOut(words="Its owner ann has 1 VM on hosts, which is the limit; it goes on when one ends."),
     ]
     assert queueing.limits_of(reactor.cluster, reactor.settings).refusal("bob") is None
     assert queueing.left_out(reactor.cluster, reactor.settings, submit(reactor, BARE)) is None

@@ -55,8 +55,9 @@ class FairShares:
     def charge_stay(self, party: Party, cores: float, from_s: float, to_s: float, now_s: float) -> None:
         """Count cores that were used in a time that is over, decayed since."""
         if to_s > from_s:
-            old, new = (math.exp(-self._rate_per_s * max(now_s - each, 0.0)) for each in (from_s, to_s))
-            self.charge(*party, cores * (new - old) / self._rate_per_s, now_s)
+            kept = math.exp(-self._rate_per_s * max(now_s - to_s, 0.0))
+            used_core_s = cores * -math.expm1(-self._rate_per_s * (to_s - from_s)) / self._rate_per_s
+            self.charge(*party, used_core_s * kept, now_s)
 
     def using(self, owner: str, group: str, cores: float, since_s: float) -> None:
         """Count that many cores from then on, until another number is told; 0 for none any more."""

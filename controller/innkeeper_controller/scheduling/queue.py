@@ -84,7 +84,7 @@ class Place(Value):
 class LeftOut(Value):
     """Why a VM that waits is not looked at."""
 
-    #: No capital, no full stop.
+    #: One sentence.
     words: str
     #: True where the very next pass may look at it; otherwise something has to end, or to come, first.
     next_pass: bool = False
@@ -177,11 +177,9 @@ def missing(key: GangKey, members: Sequence[Waiting], on_hosts: int) -> str:
     size = max(each.gang.size for each in members if each.gang is not None)
     if len(members) + on_hosts >= size:
         return ""
-    there = f" and {on_hosts} are on hosts" if on_hosts else ""
-    waits = "waits" if len(members) == 1 else "wait"
-    return (
-        f"its gang {key[1]} needs {size} VMs, of which {len(members)} {waits}{there}; it goes on when the rest wait too"
-    )
+    there = f" and {_are(on_hosts)} on hosts" if on_hosts else ""
+    wait = f"{len(members)} wait" + ("s" if len(members) == 1 else "")
+    return f"Its gang {key[1]} needs {size} VMs, of which {wait}{there}; it goes on when the rest wait too."
 
 
 class Limits:
@@ -207,8 +205,8 @@ class Limits:
         in_pass = self._options.max_per_pass_and_user
         # A gang that is larger than what a pass may place comes alone: it could never be placed otherwise.
         if in_pass and placed and placed + count > in_pass:
-            text = f"{placed} VMs of its owner {owner} were placed in this pass, where {in_pass} is the limit"
-            return LeftOut(words=f"{text}; it is looked at in the next", next_pass=True)
+            text = f"Its owner {owner} got {_vms(placed)} placed in this pass, where {in_pass} is the limit"
+            return LeftOut(words=f"{text}; it is looked at in the next.", next_pass=True)
         return None
 
     def count(self, owner: str, count: int = 1) -> None:
@@ -218,13 +216,21 @@ class Limits:
 
 def _over_limit(owner: str, *, has: int, most: int, count: int) -> str:
     if count > most:
-        return f"its gang has {count} VMs, and its owner {owner} may have {most} on hosts, so that it never starts"
+        return f"Its gang has {_vms(count)}, and its owner {owner} may have {most} on hosts, so that it never starts."
     if count == 1:
-        return f"its owner {owner} has {has} VMs on hosts, which is the limit; it goes on when one ends"
+        return f"Its owner {owner} has {_vms(has)} on hosts, which is the limit; it goes on when one ends."
     return (
-        f"its owner {owner} has {has} VMs on hosts and may have {most}, too few for its gang of {count}; "
-        f"it goes on when {has + count - most} of them end"
+        f"Its owner {owner} has {_vms(has)} on hosts and may have {most}, too few for its gang of {count}; "
+        f"it goes on when {has + count - most} of them have ended."
     )
+
+
+def _vms(count: int) -> str:
+    return f"{count} VM" if count == 1 else f"{count} VMs"
+
+
+def _are(count: int) -> str:
+    return f"{count} is" if count == 1 else f"{count} are"
 
 
 def _vm_ids(waiting: Sequence[Waiting]) -> npt.NDArray[np.int64]:

@@ -166,8 +166,8 @@ def test_a_gang_comes_whole_even_where_only_one_of_it_is_looked_at():
 def test_a_gang_with_too_few_members_is_not_looked_at_and_says_so():
     waiting = [a_waiting(1, gang=MPI), a_waiting(2), a_waiting(3, gang=MPI), a_waiting(4, owner="bob", gang=MPI)]
 
-    many = "its gang mpi needs 3 VMs, of which 2 wait; it goes on when the rest wait too"
-    one = "its gang mpi needs 3 VMs, of which 1 waits; it goes on when the rest wait too"
+    many = "Its gang mpi needs 3 VMs, of which 2 wait; it goes on when the rest wait too."
+    one = "Its gang mpi needs 3 VMs, of which 1 waits; it goes on when the rest wait too."
     assert line(waiting) == Line(
         units=((2,),), left_out={1: LeftOut(words=many), 3: LeftOut(words=many), 4: LeftOut(words=one)}
     )
@@ -178,7 +178,7 @@ def test_members_on_hosts_count_for_those_that_come_back():
 
     assert line(waiting, {("ann", "mpi"): 2}) == Line(units=((1,),))
     assert line(waiting, {("ann", "mpi"): 1}).left_out[1].words == (
-        "its gang mpi needs 3 VMs, of which 1 waits and 1 are on hosts; it goes on when the rest wait too"
+        "Its gang mpi needs 3 VMs, of which 1 waits and 1 is on hosts; it goes on when the rest wait too."
     )
 
 
@@ -190,7 +190,7 @@ def test_a_user_at_the_limit_waits_for_one_to_end():
     assert first is None
     assert limits.refusal("bob") is None
     assert limits.refusal("ann") == LeftOut(
-        words="its owner ann has 3 VMs on hosts, which is the limit; it goes on when one ends"
+        words="Its owner ann has 3 VMs on hosts, which is the limit; it goes on when one ends."
     )
 
 
@@ -200,11 +200,12 @@ def test_a_gang_that_is_more_than_the_limit_leaves_is_refused_whole():
     assert limits.refusal("ann", 2) is None
     assert limits.refusal("ann", 4) == LeftOut(
         words=(
-            "its owner ann has 3 VMs on hosts and may have 5, too few for its gang of 4; it goes on when 2 of them end"
+            "Its owner ann has 3 VMs on hosts and may have 5, too few for its gang of 4; "
+            "it goes on when 2 of them have ended."
         )
     )
     assert limits.refusal("ann", 6) == LeftOut(
-        words="its gang has 6 VMs, and its owner ann may have 5 on hosts, so that it never starts"
+        words="Its gang has 6 VMs, and its owner ann may have 5 on hosts, so that it never starts."
     )
 
 
@@ -217,7 +218,7 @@ def test_a_user_who_had_enough_in_a_pass_comes_in_the_next(counts, refused):
 
     assert (found is not None) is refused
     assert found is None or found == LeftOut(
-        words="2 VMs of its owner ann were placed in this pass, where 2 is the limit; it is looked at in the next",
+        words="Its owner ann got 2 VMs placed in this pass, where 2 is the limit; it is looked at in the next.",
         next_pass=True,
     )
 
