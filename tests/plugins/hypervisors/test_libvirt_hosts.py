@@ -3,6 +3,7 @@
 import os
 import queue
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import guest as builder
@@ -14,8 +15,21 @@ from innkeeper_plugins.conformance.guests import failure_of, of_generation, read
 from innkeeper_plugins.conformance.place import LocalPlace
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.hypervisors import plugin
+from innkeeper_plugins.probes import numa
 from innkeeper_plugins.protocols import checkpoint_path
-from innkeeper_plugins.vocabulary import Boot, Disk, DiskFormat, DiskKind, Nic, PowerState, Vm, VmId
+from innkeeper_plugins.vocabulary import (
+    Boot,
+    Disk,
+    DiskFormat,
+    DiskKind,
+    Nic,
+    NumaCell,
+    NumaWish,
+    PinPolicy,
+    PowerState,
+    Vm,
+    VmId,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -156,6 +170,34 @@ def test_a_guest_moves_live_on_shared_storage_there_and_back(sites, vm):
         # The shell that runs in the guest is still the same one.
         answers(target, later, b"echo still$((mark + 1))\n", b"still5")
     assert first.place.reports
+
+
+def pinned(vm, *cpus, generation=1):
+    """Return the VM with two processors of its own on the first node of this machine."""
+    node = numa.read()[0]
+    cell = NumaCell(cell_id=0, host_node=node.node_id, vcpus=(0, 1), memory_mib=vm.memory_mib, cpus=cpus)
+    wish = NumaWish(pin_policy=PinPolicy.THREAD)
+    return msgspec.structs.replace(vm, vcpus=2, numa=wish, numa_cells=(cell,), generation=generation)
+
+
+def pins(host, *flags):
+    """Return ``[processors of the host]`` of each processor of the guest and its emulator, as libvirt has them."""
+    definition = ET.fromstring(host.virsh("dumpxml", "inn-7", *flags))
+    return [each.get("cpuset") for each in definition.iterfind("cputune/*") if "cpuset" in each.attrib]
+
+
+def test_a_guest_that_moves_live_runs_on_the_processors_that_it_has_there(sites, vm):
+    first, second = sites
+    ready(first, pinned(vm, 0, 1))
+    before = pins(first.host)
+    answers(first, vm, b"mark=4; echo set$mark\n", b"set4")
+    later = pinned(vm, 1, 0, generation=2)
+    move(first, second, later, shared=True)
+
+    assert before == ["0", "1", "0-1"]
+    assert pins(second.host) == pins(second.host, "--inactive") == ["1", "0", "0-1"]
+    assert second.host.virsh("vcpupin", "inn-7").split()[-4:] == ["0", "1", "1", "0"]
+    answers(second, later, b"echo still$((mark + 1))\n", b"still5")
 
 
 def test_a_guest_moves_live_with_its_own_disk(sites, vm, tmp_path):
