@@ -64,6 +64,14 @@ def test_every_part_can_be_set(tmp_path: Path):
             ),
         ),
         ("[limits]\nconsoles = 0", "limits.consoles is 0; it has to be more than 0"),
+        (
+            "[scheduling]\npending_timeout_s = -1\n[scheduling.order]\nhalf_life_s = 0\nfair_share_weight = nan",
+            (
+                "scheduling.order.half_life_s is 0.0; it has to be more than 0; "
+                "scheduling.pending_timeout_s is -1.0; it has to be 0 or more; "
+                "scheduling.order.fair_share_weight is nan; it has to be 0 or more"
+            ),
+        ),
         ("unknown_after_s = 1", "unknown_after_s is 1.0, shorter than heartbeat_interval_s"),
         (
             "[scheduling.ban]\nfirst_s = -1\nat_most_s = nan",

@@ -30,6 +30,7 @@ from tests.controller.builders import (
 
 from innkeeper_controller import queueing
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.opennebula.documents.vm_template import user_template
 from innkeeper_controller.queue_index import QueueIndex
 from innkeeper_controller.records import HistoryRecord, VmRecord
 from innkeeper_controller.scheduling.options import Options, OrderOptions
@@ -434,3 +435,18 @@ def test_a_vm_that_is_named_later_on_has_to_be_for_who_names_it():
     ]
 
     assert [each and each.code for each in found] == ["forbidden", "not_found"]
+
+
+def test_a_user_who_sends_back_what_a_client_shows_changes_no_priority():
+    reactor = a_reactor(a_host())
+    vm = change(reactor, waiting(reactor), wishes=Wishes(priority=5), waits_for="There is no host yet.")
+    text = 'USER_PRIORITY = "5"\nSCHED_MESSAGE = "There is no host yet."\nNOTE = kept\n'
+    shown = user_template(vm)
+    ask(reactor, "vm.update", vm_id=vm.vm_id, template=text, append=False, user=ANN)
+    first = now(reactor, vm)
+    ask(reactor, "vm.update", vm_id=vm.vm_id, template="NOTE = other", append=False, user=ANN)
+
+    assert "<USER_PRIORITY>5</USER_PRIORITY>" in shown
+    assert "<SCHED_MESSAGE>There is no host yet.</SCHED_MESSAGE>" in shown
+    assert (first.wishes, first.attributes) == (Wishes(priority=5), {"NOTE": "kept"})
+    assert (now(reactor, vm).wishes, now(reactor, vm).attributes) == (Wishes(priority=5), {"NOTE": "other"})

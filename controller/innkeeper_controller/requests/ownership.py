@@ -202,7 +202,8 @@ def _update(turn: Turn, noun: str, params: Any) -> OwnedView:  # noqa: ANN401 - 
     field = NOUNS[noun].notes
     given = noted(getattr(record, field), params.template, append=params.append)
     if isinstance(record, VmRecord | Image | Network):
-        given = keep_restricted(turn, record.attributes, given, *_restricted_of(turn, record))
+        before = wished.shown(record) if isinstance(record, VmRecord) else record.attributes
+        given = keep_restricted(turn, before, given, *_restricted_of(turn, record))
     values: dict[str, object] = {field: given}
     if isinstance(record, Network):
         values |= _network_values(turn, record, given, append=params.append)
@@ -227,7 +228,8 @@ def _restricted_of(turn: Turn, record: VmRecord | Image | Network) -> tuple[Sequ
 
 def _vm_values(given: dict[str, str], *, append: bool) -> dict[str, object]:
     """Return what the attributes of a VM say of its place; these become no notes, nor does what only we say."""
-    given.pop("ERROR", None)
+    for name in ("ERROR", "SCHED_MESSAGE"):
+        given.pop(name, None)
     fields: dict[str, object] = {} if append else {"requirements": "", "rank": ""}
     for name, field, compiled in _PLACING:
         if name in given:

@@ -16,6 +16,14 @@ from innkeeper_plugins.vocabulary import VmState
 _WAITING: Final = frozenset({VmState.PENDING, VmState.HOLD})
 
 
+_PRIORITIES: Final = ("SCHED_PRIORITY", "USER_PRIORITY")
+
+
+def shown(vm: VmRecord) -> dict[str, str]:
+    """Return a VM's notes with its priority, as clients see it among them and send it back."""
+    return dict.fromkeys(_PRIORITIES, str(vm.wishes.priority)) | vm.attributes if vm.wishes.priority else vm.attributes
+
+
 def noted(turn: Turn, vm: VmRecord, given: dict[str, str]) -> dict[str, object]:
     """Take what is said of a VM's wishes out of new notes, and return it as fields of its record.
 
@@ -26,6 +34,9 @@ def noted(turn: Turn, vm: VmRecord, given: dict[str, str]) -> dict[str, object]:
             the VM is on a host, others were placed by its groups.
     """
     changes = {name: given.pop(name) for name in sorted(WISHES & given.keys())}
+    for name in _PRIORITIES:
+        if changes.get(name) == str(vm.wishes.priority):
+            del changes[name]
     if not changes:
         return {}
     with refused_mistakes():

@@ -1,16 +1,20 @@
 """What templates ask of the scheduler beside room, in every syntax, and every contradiction told where it stands."""
 
+import jsonschema
 import msgspec
 import pytest
+from ruamel import yaml
 
 from innkeeper_controller.scheduling.wishes import Gang, Relation, Term, Wishes
 from innkeeper_controller.templates import parse
 from innkeeper_controller.templates.errors import TemplateError, sentence
+from innkeeper_controller.templates.schema import vm_schema
 from innkeeper_controller.templates.vm import read_vm_template
 from innkeeper_controller.templates.wishes import MAX_TERMS, NamedVm, with_changes
 
 NAMES = "names of up to 64 letters, digits and . _ -, with commas between them"
 OWN = "like GROUP = web, or the VM a PLACEMENT_GROUP of its own."
+READER = yaml.YAML(typ="safe", pure=True)
 HEAD = "CPU = 1  MEMORY = 64\n"
 TEXT = """CPU = 1  MEMORY = 64
 SCHED_PRIORITY = -5
@@ -73,6 +77,10 @@ def remarks(text):
 @pytest.mark.parametrize("text", [TEXT, XML, YAML], ids=["text", "xml", "yaml"])
 def test_every_syntax_says_the_same(text):
     assert read_vm_template(text).wishes == WISHES
+
+
+def test_the_schema_for_editors_takes_it():
+    jsonschema.validate(READER.load(YAML), vm_schema())
 
 
 def test_a_template_that_says_nothing_wishes_nothing():

@@ -37,9 +37,15 @@ def template_in_pool(cluster: Cluster, record: VmRecord) -> str:
 
 
 def user_template(record: VmRecord) -> str:
-    """Return USER_TEMPLATE: what the user noted, what the VM asks of hosts, and why it failed."""
+    """Return USER_TEMPLATE: what the user noted, what the VM asks of hosts, and why it waits or failed."""
     noted = dict(record.attributes)
-    ours = {"SCHED_REQUIREMENTS": record.requirements, "SCHED_RANK": record.rank, "ERROR": record.error}
+    ours = {
+        "SCHED_REQUIREMENTS": record.requirements,
+        "SCHED_RANK": record.rank,
+        "USER_PRIORITY": str(record.wishes.priority or ""),
+        "SCHED_MESSAGE": record.waits_for,
+        "ERROR": record.error,
+    }
     noted |= {name: value for name, value in ours.items() if value and name not in noted}
     return f"<USER_TEMPLATE>{attributes(noted)}</USER_TEMPLATE>"
 
