@@ -1,5 +1,8 @@
 """Nodes and devices of hosts: each held once, wherever VMs go and however that ends."""
 
+import random
+from functools import partial
+
 import msgspec
 import pytest
 from tests.controller.builders import (
@@ -229,3 +232,59 @@ def test_what_is_held_twice_or_by_nobody_s_guest_is_found():
         ("host:1", "device 0000:01:00.0 is held twice"),
         (f"vm:{lost.vm_id}", "it holds nodes or devices of a host, but is on none"),
     ]
+
+
+TEMPLATES = (
+    PINNED,
+    WITH_CARD,
+    PINNED.replace("THREAD", "CORE"),
+    PINNED.replace("THREAD", "SHARED") + "PCI = [ CLASS = 0302 ]\n",
+)
+VERBS = (
+    ("vm.deploy", {"host": "h1"}),
+    ("vm.deploy", {"host": "h2"}),
+    ("vm.migrate", {"host": "h1", "live": True}),
+    ("vm.migrate", {"host": "h2", "live": True}),
+    ("vm.migrate", {"host": "h1", "live": False}),
+    ("vm.migrate", {"host": "h2", "live": False}),
+    ("vm.migrate", {"host": "h2", "live": False, "off": "hard"}),
+    ("vm.poweroff", {"hard": True}),
+    ("vm.resume", {}),
+    ("vm.suspend", {}),
+    ("vm.stop", {}),
+    ("vm.undeploy", {"hard": True}),
+    ("vm.terminate", {"hard": True}),
+    ("vm.cancel", {}),
+    ("vm.recover", {"how": "retry"}),
+    ("vm.recover", {"how": "recreate"}),
+    ("vm.recover", {"how": "rollback"}),
+    ("vm.resize", {"vcpus": 1, "cpu_cores": 1.0}),
+    ("vm.resize", {"vcpus": 3, "cpu_cores": 3.0}),
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_done_with_vms_nothing_is_held_twice_nor_by_nobody(seed):
+    chance = random.Random(seed)
+    reactor, done = place(cards=2), []
+    for _ in range(1500):
+        vms = list(reactor.cluster.vms.values())
+        busy = [vm for vm in vms if vm.operation_id is not None]
+        if len(vms) < 6:
+            submit(reactor, chance.choice(TEMPLATES), user=ADMIN)
+        elif busy and chance.random() < 0.6:
+            ends = [LegStatus.DONE] * 4 + [LegStatus.UNDONE, LegStatus.FAILED]
+            status = chance.choice(ends)
+            end_leg(reactor, chance.choice(busy), status, **({} if status is LegStatus.DONE else {"outcomes": {}}))
+        else:
+            verb, params = chance.choice(VERBS)
+            asked = {**params, "vm_id": chance.choice(vms).vm_id}
+            refused = refusal(partial(ask, reactor, verb, **asked))
+            done += [verb] if refused is None else []
+        check(reactor)
+        for host_id in (HostId(1), HostId(2)):
+            for vm, guest in claims.guests_on(reactor.cluster, host_id):
+                assert bool(guest.numa_cells) is (guest.numa is not None), vm
+                assert len(guest.pci_addresses) == len(guest.pci), vm
+    # Otherwise nothing of this was tested.
+    assert {verb for verb, _ in VERBS} - set(done) <= {"vm.cancel"}
