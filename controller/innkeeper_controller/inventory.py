@@ -7,8 +7,13 @@ Source of the words: OpenStack Placement, resource provider inventories.
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
 
 from innkeeper_plugins.vocabulary import Advertisement, Value
+
+#: Combinations of rules that are kept; hosts of a cluster have the same.
+_REMEMBERED: Final = 1024
 
 
 class Allowance(Value):
@@ -52,13 +57,28 @@ def inventory(total: float, *allowances: Allowance | None) -> Inventory:
         total: What the host advertises.
         allowances: The most particular first: the host's, its cluster's; the first that decides a field counts.
     """
+    rules = _rules(*allowances)
+    # Spelt out, for hosts are many.
+    return Inventory(
+        total=total,
+        reserved=rules.reserved,
+        allocation_ratio=rules.allocation_ratio,
+        min_unit=rules.min_unit,
+        max_unit=rules.max_unit,
+        step_size=rules.step_size,
+    )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _rules(*allowances: Allowance | None) -> Inventory:
+    """Return an inventory of nothing under these rules."""
     decided: dict[str, float] = {}
     for allowance in reversed([each for each in allowances if each is not None]):
         for name in allowance.__struct_fields__:
             value = getattr(allowance, name)
             if value is not None:
                 decided[name] = value
-    return Inventory(total=total, **decided)
+    return Inventory(total=0.0, **decided)
 
 
 class Inventories(Value):

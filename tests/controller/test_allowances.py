@@ -16,7 +16,7 @@ from tests.controller.builders import (
 )
 
 from innkeeper_controller import verify
-from innkeeper_controller.allowances import breach, capacity_of, inventories_of, room
+from innkeeper_controller.allowances import breach, capacity_of, given_of_disk, inventories_of
 from innkeeper_controller.inventory import Allowance, Inventory
 from innkeeper_plugins.vocabulary import Capacity, DatastoreFacts, HostId, VmState
 
@@ -38,7 +38,7 @@ def test_where_nothing_is_decided_all_may_be_given_away_once():
         Inventory(total=16384),
         {"default": Inventory(total=100_000)},
     )
-    assert (found.capacity, capacity_of(*a_place())) == (Capacity(cpu_cores=8.0, memory_mib=16384),) * 2
+    assert capacity_of(*a_place()) == Capacity(cpu_cores=8.0, memory_mib=16384)
 
 
 def test_what_is_decided_of_the_host_counts_before_its_clusters():
@@ -53,7 +53,7 @@ def test_what_is_decided_of_the_host_counts_before_its_clusters():
         Inventory(total=16384, reserved=1024.0),
         {"default": Inventory(total=100_000, allocation_ratio=2.0)},
     )
-    assert found.capacity == capacity_of(cluster, host) == Capacity(cpu_cores=24.0, memory_mib=15360)
+    assert capacity_of(cluster, host) == Capacity(cpu_cores=24.0, memory_mib=15360)
 
 
 def test_a_host_of_a_cluster_that_is_gone_is_asked_alone():
@@ -66,9 +66,17 @@ def test_more_reserved_than_there_is_leaves_nothing():
     assert capacity_of(*a_place({"cpu": Allowance(reserved=9.0)})).cpu_cores == 0.0
 
 
-def test_what_is_measured_in_a_datastore_counts_once_however_often_it_is_given_away():
-    assert room(Inventory(total=100, allocation_ratio=2.0), free=30) == 130
-    assert room(Inventory(total=100, reserved=40), free=30) == -10
+def test_memory_is_counted_in_whole_mib():
+    assert capacity_of(*a_place({"memory": Allowance(reserved=0.5)})).memory_mib == 16383
+
+
+def test_what_vms_were_given_of_a_datastore_is_what_scheduling_counts():
+    reactor = a_reactor(a_host())
+    for _ in range(2):
+        a_vm(reactor, template="MEMORY = 1\nDISK = [ TYPE = fs, SIZE = 100 ]\n")
+    a_vm(reactor, VmState.HOLD, template="MEMORY = 1\nDISK = [ TYPE = fs, SIZE = 100 ]\n")
+
+    assert given_of_disk(reactor.cluster, reactor.cluster.hosts[HostId(1)]) == {"default": 200}
 
 
 @pytest.mark.parametrize(
@@ -160,8 +168,8 @@ def test_a_host_tells_what_may_be_given_of_each_resource():
     assert {name: (each.may_give, each.given, each.max_unit) for name, each in shown.resources.items()} == {
         "cpu": (24.0, 1.0, 4.0),
         "memory": (16384.0, 512, None),
-        "disk.default": (200_000.0, 50_000, None),
-        "disk.fast": (200_000.0, 50_000, None),
+        "disk.default": (200_000.0, 0, None),
+        "disk.fast": (200_000.0, 0, None),
     }
     assert DatastoreFacts(name="fast", total_mib=100_000, free_mib=50_000) in shown.advertisement.datastores
     # Nothing of it is infinite, which JSON cannot say.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from innkeeper_controller.allowances import capacity_of, inventories_of, room
+from innkeeper_controller.allowances import capacity_of, given_of_disk, inventories_of
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.inventory import Allowance, Inventory
 from innkeeper_controller.records import (
@@ -63,7 +63,7 @@ class ResourceView(Value):
     allocation_ratio: float
     #: What may be given away in all.
     may_give: float
-    #: What is given; of a datastore, what its files take.
+    #: What its VMs were given of it; a datastore may still have less free than is left of this.
     given: float
     #: Of one VM; None for no rule.
     min_unit: float | None = None
@@ -294,10 +294,8 @@ def host_detail(cluster: Cluster, host: Host) -> HostDetail:
 
 def _resources(cluster: Cluster, host: Host) -> dict[str, ResourceView]:
     found, used = inventories_of(cluster, host), cluster.used.get(host.host_id, Capacity())
-    free_mib = {each.name: each.free_mib for each in host.advertisement.datastores}
-    places = {
-        f"disk.{name}": _resource(each, each.capacity - room(each, free_mib[name])) for name, each in found.disk.items()
-    }
+    given_mib = given_of_disk(cluster, host)
+    places = {f"disk.{name}": _resource(each, given_mib.get(name, 0)) for name, each in found.disk.items()}
     return {"cpu": _resource(found.cpu, used.cpu_cores), "memory": _resource(found.memory, used.memory_mib), **places}
 
 
