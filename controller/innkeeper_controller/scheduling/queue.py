@@ -182,6 +182,19 @@ def missing(key: GangKey, members: Sequence[Waiting], on_hosts: int) -> str:
     return f"Its gang {key[1]} needs {size} VMs, of which {wait}{there}; it goes on when the rest wait too."
 
 
+def too_large(gang: Gang, *, waiting: int, fitting: int, why: str) -> str:
+    """Return why a gang is not placed that is complete: the hosts have room for some of it only.
+
+    Args:
+        gang: The gang.
+        waiting: Members that wait.
+        fitting: How many of them found a host before the first that did not.
+        why: Why that one did not, one sentence, as the hosts were once the others had theirs.
+    """
+    some = "none of them fits" if not fitting else f"{fitting} fit{'s' if fitting == 1 else ''} at once"
+    return f"Its gang {gang.name} is placed whole or not at all: of {_vms(waiting)}, {some}. The next one: {why}"
+
+
 class Limits:
     """How many VMs of each user a pass may still place; the caller counts what it places."""
 

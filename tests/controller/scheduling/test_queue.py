@@ -20,6 +20,7 @@ from innkeeper_controller.scheduling.queue import (
     ordered,
     place,
     points,
+    too_large,
     units,
 )
 from innkeeper_controller.scheduling.wishes import Gang
@@ -179,6 +180,13 @@ def test_members_on_hosts_count_for_those_that_come_back():
     assert line(waiting, {("ann", "mpi"): 2}) == Line(units=((1,),))
     assert line(waiting, {("ann", "mpi"): 1}).left_out[1].words == (
         "Its gang mpi needs 3 VMs, of which 1 waits and 1 is on hosts; it goes on when the rest wait too."
+    )
+
+
+@pytest.mark.parametrize(("fitting", "some"), [(0, "none of them fits"), (1, "1 fits at once"), (2, "2 fit at once")])
+def test_a_gang_that_does_not_fit_whole_says_how_much_of_it_does(fitting, some):
+    assert too_large(MPI, waiting=3, fitting=fitting, why="None of 1 hosts can take it.") == (
+        f"Its gang mpi is placed whole or not at all: of 3 VMs, {some}. The next one: None of 1 hosts can take it."
     )
 
 
