@@ -414,6 +414,26 @@ def test_an_answer_with_a_secret_is_given_again_but_never_written(site: Site):
     assert [path.name for path in files if answers[0].join_token.encode() in path.read_bytes()] == []
 
 
+def test_a_hope_whose_time_has_come_is_looked_at_though_nothing_else_happens(site: Site):
+    site.limits = ShellLimits(tick_s=0.001)
+
+    async def scenario(controller: Controller) -> None:
+        host_id = await enrolled(controller)
+        schedule, looked = controller.reactor.schedule, asyncio.Event()
+
+        def noted(now_s: float) -> Turn:
+            looked.set()
+            return schedule(now_s)
+
+        controller.reactor.schedule = noted
+        controller.reactor.cluster.bettered[host_id] = None
+        await looked.wait()
+
+        assert (controller.reactor.cluster.freed, controller.reactor.cluster.bettered) == (False, {})
+
+    site.run(scenario)
+
+
 def test_no_more_waits_than_the_limit(site: Site):
     site.limits = ShellLimits(tick_s=3600.0, max_waiting=2)
 
