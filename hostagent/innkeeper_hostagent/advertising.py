@@ -26,6 +26,7 @@ from innkeeper_plugins.vocabulary import (
     DatastoreFacts,
     Digest,
     Holder,
+    PciDevice,
 )
 
 _log = structlog.get_logger("innkeeper.agent")
@@ -51,9 +52,16 @@ class Surveyor:
             datastores=tuple(self._datastore_facts()),
             bridges=probes.bridges.names(),
             facts=self._facts(),
-            numa=probes.numa.read(),
-            pci=probes.pci.offered(probes.pci.read(), self._config.pci) if self._config.pci else (),
+            numa=probes.numa.read() if self._some_driver_can("numa") else (),
+            pci=self._devices() if self._some_driver_can("pci") else (),
         )
+
+    def _some_driver_can(self, ability: str) -> bool:
+        """Return whether there is any use in telling of what only drivers with the ability can give to guests."""
+        return any(ability in driver.capabilities for driver in self._drivers.hypervisors())
+
+    def _devices(self) -> tuple[PciDevice, ...]:
+        return probes.pci.offered(probes.pci.read(), self._config.pci) if self._config.pci else ()
 
     def _capacity(self) -> Capacity:
         if self._config.capacity is not None:

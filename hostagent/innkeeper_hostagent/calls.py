@@ -76,6 +76,10 @@ ABILITIES: dict[type[steps.StepBase], str] = {
 }
 
 
+#: Steps after which a guest runs on what it was given of a host.
+STARTS = (steps.Deploy, steps.Restore, steps.Migrate)
+
+
 def transfer(driver: TransferDriver, place: Place, vm: Vm, step: steps.StepBase) -> Result:
     """Carry a step of a transfer driver out and return what it found out.
 
@@ -94,6 +98,8 @@ def hypervisor(driver: HypervisorDriver, place: Place, vm: Vm, step: steps.StepB
         DriverError: ``refused``: the driver does not declare the ability; or as the verb says.
     """
     _check_ability(driver, step)
+    if isinstance(step, STARTS):
+        _check_given(driver, vm)
     returned = HYPERVISOR[type(step)](driver, place, vm, step)
     return {} if returned is None else {RESULT_NAMES.get(type(step), "deploy_id"): returned}
 
@@ -107,3 +113,14 @@ def _check_ability(driver: TransferDriver | HypervisorDriver, step: steps.StepBa
             "power the VM off and try again, or use a host whose driver has it",
             code="refused",
         )
+
+
+def _check_given(driver: HypervisorDriver, vm: Vm) -> None:
+    """Refuse a driver that would start a guest without what it asks of its host."""
+    for ability, is_asked in (("numa", vm.numa is not None), ("pci", bool(vm.pci))):
+        if is_asked and ability not in driver.capabilities:
+            raise DriverError(
+                f"the driver {driver.name} of this host does not declare the ability {ability}, which VM {vm.vm_id} "
+                "takes; use a host whose driver has it",
+                code="refused",
+            )

@@ -28,6 +28,8 @@ HYPERVISOR_CAPABILITIES = {
     "hotplug": "attach_disk, detach_disk, attach_nic and detach_nic work while the guest runs",
     "snapshot": "snapshot_create, snapshot_revert and snapshot_delete keep memory and disks of a running guest",
     "resize": "grow_disk and resize work while the guest runs",
+    "numa": "deploy, restore and migrate tie the guest to the nodes, processors and pages in numa_cells",
+    "pci": "deploy gives the guest the host's devices at pci_addresses",
 }
 
 

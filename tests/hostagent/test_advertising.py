@@ -133,3 +133,14 @@ def test_guests_are_offered_no_device_that_the_operator_did_not_name(tmp_path, m
 
     assert (surveyed(tmp_path).numa, surveyed(tmp_path).pci) == ((node,), ())
     assert surveyed(tmp_path, pci=("10de:*",)).pci == (card,)
+
+    class Plain:
+        name = "plain"
+        capabilities = frozenset()
+
+        def migration_uri(self):
+            return ""
+
+    # Nobody can be given what the host's driver cannot give.
+    plain = surveyed(tmp_path, hypervisor=Plain(), pci=("10de:*",))
+    assert (plain.numa, plain.pci) == ((), ())

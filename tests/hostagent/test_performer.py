@@ -3,6 +3,7 @@
 import queue
 import threading
 
+import msgspec
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -17,7 +18,17 @@ from innkeeper_hostagent.performer import Performer
 from innkeeper_plugins import steps
 from innkeeper_plugins.errors import DriverError
 from innkeeper_plugins.steps import VERBS, Family
-from innkeeper_plugins.vocabulary import Holder, ImageId, Nic, OperationId, Outcome, SealedFile, VmState
+from innkeeper_plugins.vocabulary import (
+    Holder,
+    ImageId,
+    Nic,
+    NumaWish,
+    OperationId,
+    Outcome,
+    PciWish,
+    SealedFile,
+    VmState,
+)
 
 COMMON = {"step_id": 0, "phase": VmState.PROLOG, "driver": "simulated"}
 HOLDERS = (Holder(endpoint="tcp://10.0.0.1:2635", public_key="k" * 40),)
@@ -147,6 +158,19 @@ def test_a_driver_is_not_asked_for_what_it_does_not_declare(tmp_path, kind):
 
     assert driver.calls == []
     assert plain(outcome) == (False, "refused", {})
+
+
+@pytest.mark.parametrize("kind", calls.STARTS)
+@pytest.mark.parametrize(("ability", "asked"), [("numa", {"numa": NumaWish()}), ("pci", {"pci": (PciWish(),)})])
+def test_no_guest_is_started_without_what_it_asks_of_its_host(tmp_path, kind, ability, asked):
+    host, vm = Host(tmp_path), msgspec.structs.replace(VM, **asked)
+    step = kind(**(COMMON | EVERY_STEP[kind]))
+    refused = with_driver(host, Recording(capabilities=()))
+
+    assert plain(host.outcome(step, vm=vm)) == (False, "refused", {})
+    assert refused.calls == []
+    with_driver(host, Recording(capabilities=(ability,)))
+    assert host.outcome(step, vm=vm).ok
 
 
 def test_every_verb_that_a_driver_carries_out_is_among_the_steps_above():

@@ -17,6 +17,8 @@ from innkeeper_plugins.hypervisors.libvirt.options import (
     parse_options,
 )
 
+ABLE = {"console", "save", "events", "hotplug", "snapshot", "resize", "numa", "pci"}
+
 
 @pytest.mark.parametrize(
     ("config", "complaint"),
@@ -40,9 +42,9 @@ def test_a_hypervisor_that_is_not_known_is_an_error(uri):
 @pytest.mark.parametrize(
     ("uri", "abilities"),
     [
-        ("qemu:///system", {"console", "save", "events", "hotplug", "snapshot", "resize"}),
-        ("qemu+unix:///system?socket=/run/x", {"console", "save", "events", "hotplug", "snapshot", "resize"}),
-        ("qemu:///embed?root=/x", {"console", "save", "events", "hotplug", "snapshot", "resize"}),
+        ("qemu:///system", ABLE),
+        ("qemu+unix:///system?socket=/run/x", ABLE),
+        ("qemu:///embed?root=/x", ABLE),
         ("test:///default", {"save", "events", "snapshot"}),
     ],
 )

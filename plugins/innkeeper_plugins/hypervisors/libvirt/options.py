@@ -51,7 +51,9 @@ class Dialect:
     domain_type: str = ""
 
 
-SYSTEM = Dialect(capabilities=frozenset({"console", "save", "events", "hotplug", "snapshot", "resize"}), flags=True)
+SYSTEM = Dialect(
+    capabilities=frozenset({"console", "save", "events", "hotplug", "snapshot", "resize", "numa", "pci"}), flags=True
+)
 TEST = Dialect(capabilities=frozenset({"save", "events", "snapshot"}), flags=False, domain_type="test")
 
 
