@@ -50,8 +50,14 @@ def release(turn: Turn, vm: VmRecord) -> None:
     move(turn, vm, "release")
 
 
-def deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
+def deploy(turn: Turn, vm: VmRecord, host: Host, *, fits: bool = False) -> None:
     """Deploy a waiting VM on that host, or bring one that gave its host up back on it.
+
+    Args:
+        turn: The turn.
+        vm: The VM.
+        host: Where it goes.
+        fits: The scheduler's columns have said so in this turn; they follow every record, so they are not asked again.
 
     Raises:
         RefusalError: ``busy``, ``wrong_state``, ``unreachable``, ``no_capacity``, ``in_use`` or ``over_quota``.
@@ -61,7 +67,9 @@ def deploy(turn: Turn, vm: VmRecord, host: Host) -> None:
         quotas.charge_running(turn, vm)
         vm = move(turn, vm, "resume")
     operations.check_route(OperationKind.DEPLOY, vm.state)
-    check_room(turn, vm, host)
+    check_there(host)
+    if not fits:
+        _check_room(turn, vm, host)
     vm = _next_generation(claims.claimed(turn, with_hypervisor(vm, host), host))
     operations.start(turn, vm, OperationKind.DEPLOY, plan_deployment(turn, vm, host), destination=host.host_id)
 
@@ -73,10 +81,17 @@ def plan_deployment(turn: Turn, vm: VmRecord, host: Host) -> Plan:
         RefusalError: ``unreachable``: an image or a file of the VM is on no host that is there.
     """
     old_host = turn.cluster.hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
-    holders = planner.holders_for(vm.spec, host, turn.cluster.hosts.values())
+    holders = planner.holders_for(vm.spec, host, _holding(turn, vm))
     if old_host is not None and old_host.connected and old_host.advertisement.holder is not None:
         holders |= {file.sha256: (old_host.advertisement.holder,) for file in vm.sealed}
     return _planned(lambda: planner.deploy(vm, host, old_host, holders))
+
+
+def _holding(turn: Turn, vm: VmRecord) -> list[Host]:
+    """Return the hosts that have any image of the VM, by number."""
+    holders = turn.cluster.placement.holders
+    found = {host_id for ref in vm.spec.images for host_id in holders.get(ref.sha256, ())}
+    return [turn.cluster.hosts[host_id] for host_id in sorted(found)]
 
 
 def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
@@ -87,10 +102,23 @@ def check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
     Raises:
         RefusalError: ``unreachable``, ``in_use`` or ``no_capacity``.
     """
+    check_there(host)
+    _check_room(turn, vm, host)
+
+
+def check_there(host: Host) -> None:
+    """Refuse a host that is not there, or not free for VMs.
+
+    Raises:
+        RefusalError: ``unreachable`` or ``in_use``.
+    """
     if not host.connected:
         raise RefusalError("unreachable", f"Host {host.name} is not connected; start its agent or choose another host.")
     if host.state is not HostState.ON:
         raise RefusalError("in_use", f"Host {host.name} is {host.state}; enable it (`inn host enable {host.name}`).")
+
+
+def _check_room(turn: Turn, vm: VmRecord, host: Host) -> None:
     obstacle = fitting.obstacle(turn.cluster, vm, host)
     if obstacle is not None:
         raise RefusalError("no_capacity", f"Host {host.name} cannot take VM {vm.vm_id}: {obstacle.message}.")
@@ -308,7 +336,7 @@ def migrate(turn: Turn, vm: VmRecord, target: Host, *, live: bool, off: str = ""
         claims.check_savable(vm, "migrated")
     check_room(turn, vm, target)
     vm = _next_generation(claims.claimed(turn, vm, target))
-    holders = planner.holders_for(vm.spec, target, turn.cluster.hosts.values())
+    holders = planner.holders_for(vm.spec, target, _holding(turn, vm))
     options = PlanOptions(hard=off == "hard", grace_s=turn.settings.shutdown_grace_s) if off else None
     plan = _planned(
         lambda: (

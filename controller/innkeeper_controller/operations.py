@@ -195,13 +195,23 @@ def _admit(turn: Turn, leg: Leg, host: Host) -> None:
             wanted.setdefault(holder, []).append(digest)
     if not wanted:
         return
-    by_key = {h.advertisement.holder: h.host_id for h in turn.cluster.hosts.values() if h.advertisement.holder}
-    if turn.settings.holder is not None:
-        by_key[turn.settings.holder] = CONTROLLER
     for holder, digests in wanted.items():
-        if holder in by_key:
+        serving = _host_of(turn, holder)
+        if serving is not None:
             admit = Admit(public_key=host.public_key, digests=tuple(digests), expires_in_s=3600.0)  # type: ignore[arg-type]
-            turn.send(by_key[holder], admit)
+            turn.send(serving, admit)
+
+
+def _host_of(turn: Turn, holder: Holder) -> HostId | None:
+    """Return the host that serves by that address and key; ``CONTROLLER`` for our own, None for nobody's."""
+    if holder == turn.settings.holder:
+        return CONTROLLER
+    # A host most often serves by the key that it is known by: then there is no need to ask all hosts.
+    known = turn.cluster.hosts.get(turn.cluster.host_of_key.get(holder.public_key, CONTROLLER))
+    if known is not None and known.advertisement.holder == holder:
+        return known.host_id
+    hosts = turn.cluster.hosts.values()
+    return next((host.host_id for host in hosts if host.advertisement.holder == holder), None)
 
 
 def on_host_deleted(turn: Turn, host: Host) -> None:

@@ -35,6 +35,9 @@ class PipelineLimits:
     max_first_inputs: int = 8
     #: Turns that are not durable yet; until there are fewer nothing more is reacted to.
     max_unfinished_turns: int = 16_384
+    #: Passes of the scheduler that are not durable yet; it goes on when there are fewer, so that whoever asks
+    #: something meanwhile waits for no more than these.
+    max_unfinished_passes: int = 2
     #: Wait before a commit that could not be made is tried again.
     retry_s: float = 1.0
 
@@ -89,6 +92,8 @@ class Pipeline:
         self._number = 0
         self._next_seq = 1
         self._schedules_on = False
+        #: Numbers of the batches that passes of the scheduler are in and that are not durable yet.
+        self._passes: deque[int] = deque()
         self._forget_answers_before_s = 0.0
         self._is_open = False
 
@@ -179,6 +184,14 @@ class Pipeline:
         if self._wakeup is None and self._is_open:
             self._wakeup = self._loop.call_soon(self._turn)
 
+    def _wake_for_more(self) -> None:
+        if self._inbox or (self._schedules_on and self._may_schedule):
+            self._wake()
+
+    @property
+    def _may_schedule(self) -> bool:
+        return len(self._passes) < self._limits.max_unfinished_passes
+
     def _turn(self) -> None:
         self._wakeup = None
         if self.trouble or self.unfinished_turns >= self._limits.max_unfinished_turns:
@@ -188,8 +201,7 @@ class Pipeline:
         for _ in range(min(len(self._inbox), most)):
             self._inbox.popleft()(outbox)
         self._hand_over(outbox)
-        if self._inbox or self._schedules_on:
-            self._wake()
+        self._wake_for_more()
 
     def _hand_over(self, outbox: Outbox) -> None:
         if outbox.transactions or self._schedules_on or self._reactor.cluster.freed:
@@ -203,11 +215,16 @@ class Pipeline:
 
     def _schedule(self, outbox: Outbox) -> None:
         """Let VMs and hosts meet; the scheduler looks at a limited number at once, so it may have to go on."""
+        if not self._may_schedule:
+            self._schedules_on = True  # _on_durable wakes it again
+            return
         turn = self.attempt(lambda: self._reactor.schedule(self._clock()))
         if turn is None:
             self._schedules_on = False
             return
         self._schedules_on = bool(turn.changes) or bool(self._reactor.cluster.unconsidered)
+        if turn.changes:
+            self._passes.append(self._number + 1)
         self.add(outbox, turn)
 
     def _submit(self, outbox: Outbox) -> None:
@@ -221,8 +238,9 @@ class Pipeline:
     def _on_durable(self, number: int) -> None:
         while self._unfinished and self._unfinished[0].number <= number:
             self._release(self._unfinished.popleft())
-        if self._inbox or self._schedules_on:
-            self._wake()
+        while self._passes and self._passes[0] <= number:
+            self._passes.popleft()
+        self._wake_for_more()
 
     def _on_stalled(self, why: str) -> None:
         if why == self.trouble:

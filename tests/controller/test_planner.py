@@ -563,6 +563,16 @@ def test_only_connected_hosts_that_serve_are_holders_of_what_the_target_lacks():
     assert found == [{TINY: (one, four), digest("1"): (four,)}, {digest("1"): (four,)}, {}]
 
 
+def test_of_many_holders_a_step_names_a_few_and_steps_of_other_targets_others():
+    hosts = [a_host(number, images=[TINY]) for number in range(1, 31)]
+    found = [planner.holders_for(the_vm().spec, a_host(number), hosts)[TINY] for number in (10, 28)]
+
+    assert found == [
+        tuple(holder_of(f"h{number}") for number in (11, 12, 13, 14, 15, 16, 17, 18)),
+        tuple(holder_of(f"h{number}") for number in (29, 30, 1, 2, 3, 4, 5, 6)),
+    ]
+
+
 def test_hosts_of_a_plan_are_named_once_in_order():
     live = planner.migrate_live(the_vm(VmState.RUNNING, BARE), a_host(1), a_host(2), {})
 

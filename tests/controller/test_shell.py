@@ -304,6 +304,30 @@ def test_the_scheduler_goes_on_until_it_has_looked_at_every_vm(site: Site, monke
     site.run(scenario)
 
 
+def test_the_scheduler_is_no_further_ahead_of_the_disk_than_it_may_be(site: Site):
+    async def scenario(controller: Controller) -> None:
+        reactor = controller.reactor
+        numbers = iter(range(9))
+
+        def schedule(now_s: float) -> Turn:
+            turn = Turn(reactor.cluster, reactor.settings, now_s, "scheduler")
+            found = next(numbers, None)
+            if found is not None:
+                turn.put(User(name=f"found-{found}", user_id=100 + found))
+            return turn
+
+        reactor.schedule = schedule
+        with site.held():
+            submitted = submit(controller)
+            await spin()
+            ahead = len(reactor.cluster.users)
+        await submitted
+
+        assert ahead == site.limits.pipeline.max_unfinished_passes
+
+    site.run(scenario)
+
+
 def test_vms_that_are_done_are_accounted_for_as_well(site: Site):
     async def scenario(controller: Controller) -> None:
         await submit(controller)

@@ -1,6 +1,7 @@
 """Compiles deployments: images fetched, disks made, the guest started; and the way back of a VM that was at rest."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from innkeeper_controller.planner.drafts import (
     AGENT,
@@ -16,7 +17,10 @@ from innkeeper_controller.planner.drafts import (
 )
 from innkeeper_controller.records import Host, Plan, VmRecord
 from innkeeper_plugins.steps import Clone, Deploy, Fetch, Ln, MkImage, MkSwap, Mv, Restore, Step
-from innkeeper_plugins.vocabulary import Disk, DiskKind, Holder, SealedFile, Vm, VmState
+from innkeeper_plugins.vocabulary import Disk, DiskKind, Holder, HostId, SealedFile, Vm, VmState
+
+#: Most hosts that a step names to fetch one image from.
+MAX_HOLDERS: Final = 8
 
 
 def deploy(vm: VmRecord, host: Host, old_host: Host | None, holders: dict[str, tuple[Holder, ...]]) -> Plan:
@@ -99,16 +103,24 @@ def brought(sealed: Iterable[SealedFile], holders: dict[str, tuple[Holder, ...]]
 
 
 def holders_for(vm: Vm, target: Host, hosts: Iterable[Host]) -> dict[str, tuple[Holder, ...]]:
-    """Return who can serve the images that the target does not hold yet: ``{digest: holders}``."""
-    there = frozenset(target.advertisement.images)
-    missing = [ref.sha256 for ref in images_of(vm) if ref.sha256 not in there]
-    found: dict[str, list[Holder]] = {}
-    if not missing:
+    """Return who can serve the images that the target does not hold yet: ``{digest: holders}``, a few for each."""
+    images = images_of(vm)
+    if not images:
         return {}
-    for host in hosts:
+    there = frozenset(target.advertisement.images)
+    missing = [ref.sha256 for ref in images if ref.sha256 not in there]
+    found: dict[str, list[tuple[HostId, Holder]]] = {}
+    for host in hosts if missing else ():
         holder = host.advertisement.holder
         if host.connected and holder is not None:
             for digest in missing:
                 if digest in host.advertisement.images:
-                    found.setdefault(digest, []).append(holder)
-    return {digest: tuple(holders) for digest, holders in found.items()}
+                    found.setdefault(digest, []).append((host.host_id, holder))
+    return {digest: _some(those, target.host_id) for digest, those in found.items()}
+
+
+def _some(those: list[tuple[HostId, Holder]], target: HostId) -> tuple[Holder, ...]:
+    """Return as many as a step names; targets side by side ask others, so that no host has to serve them all."""
+    if len(those) > MAX_HOLDERS:
+        those = sorted(those, key=lambda each: (each[0] <= target, each[0]))[:MAX_HOLDERS]
+    return tuple(holder for _, holder in those)
