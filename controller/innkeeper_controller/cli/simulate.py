@@ -79,7 +79,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     if svg is not None:
         _draw(inn, svg, report.pictures(outcome, shapes, measures, **said))
     inn.show(
-        report.as_json(measures, hosts=hosts, **said),
+        report.as_json(measures, hosts=hosts, left_out=trace.left_out, **said),
         lambda: _text(measures, hosts=hosts, **said),
     )
 

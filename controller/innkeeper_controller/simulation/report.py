@@ -15,10 +15,10 @@ from innkeeper_controller.simulation.traces import Floats
 _PERCENT = 100
 
 
-def as_json(measures: Measures, *, trace: str, hosts: str, policy: str) -> dict[str, Any]:
-    """Return the measures for programs, with what they were made from."""
+def as_json(measures: Measures, *, trace: str, hosts: str, policy: str, left_out: int) -> dict[str, Any]:
+    """Return the measures for programs, with what they were made from; ``left_out`` are jobs that never ran."""
     built: dict[str, Any] = msgspec.to_builtins(measures)
-    return {"trace": trace, "hosts_spec": hosts, "policy": policy, **built}
+    return {"trace": trace, "hosts_spec": hosts, "policy": policy, "left_out": left_out, **built}
 
 
 def pictures(

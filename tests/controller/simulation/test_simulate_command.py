@@ -54,6 +54,7 @@ def test_programs_get_all_measures(simulate):
         "trace": "vms.csv.gz",
         "hosts_spec": "1x4c8g",
         "policy": "packing",
+        "left_out": 0,
         "arrived": 4,
         "placed": 3,
         "waiting": 0,
@@ -134,7 +135,7 @@ def test_memory_of_jobs_that_say_none_is_as_was_said(simulate, tmp_path):
     answer = json.loads(out)
 
     assert code == 0
-    assert (answer["placed"], answer["memory_utilisation"]["peak"]) == (2, 1.0)
+    assert (answer["placed"], answer["left_out"], answer["memory_utilisation"]["peak"]) == (2, 1, 1.0)
     assert err == "1 job that never ran is left out.\n"
 
 
