@@ -17,7 +17,15 @@ from innkeeper_controller.scheduling import affinity, devices
 from innkeeper_controller.scheduling.fleet import BoolArray, Fleet
 from innkeeper_controller.scheduling.hosts import OneHost, Rows
 from innkeeper_controller.scheduling.model import Demand, HostView, Obstacle
-from innkeeper_controller.scheduling.words import listed, shortfall, size_text
+from innkeeper_controller.scheduling.words import (
+    cores_text,
+    left,
+    listed,
+    missing_cores,
+    missing_mib,
+    shortfall,
+    size_text,
+)
 
 #: Sums of fractions of cores are this exact, no more.
 CPU_TOLERANCE_CORES: Final = 1e-6
@@ -75,10 +83,11 @@ def why_not_usable(_demand: Demand, host: OneHost) -> Obstacle:
 
 
 _STATE_REMEDIES: Final = {
-    "disabled": "inn host enable {0}",
-    "draining": "inn host enable {0}",
-    "offline": "inn host enable {0}",
-    "lost": "start the agent on {0} again",
+    "disabled": "after `inn host enable {0}`",
+    "draining": "after `inn host enable {0}`",
+    "offline": "after `inn host enable {0}`",
+    "lost": "once its agent is back (systemctl start inn-agent)",
+    "joining": "once its agent has joined",
 }
 
 
@@ -89,7 +98,7 @@ def not_banned(_demand: Demand, hosts: Rows) -> BoolArray:
 
 def why_banned(_demand: Demand, host: OneHost) -> Obstacle:
     """Tell until when, and what failed."""
-    return Obstacle(clause="ban", message=host.view.ban, remedy=f"inn host enable {host.view.name}")
+    return Obstacle(clause="ban", message=host.view.ban, remedy=f"after `inn host enable {host.view.name}`")
 
 
 def in_clusters(demand: Demand, hosts: Rows) -> BoolArray:
@@ -202,9 +211,16 @@ def why_not_cpu(demand: Demand, host: OneHost) -> Obstacle:
     """Tell what is needed and what is free."""
     needed, free = demand.capacity.cpu_cores, host.number("cpu_free")
     wanted = "1 core is" if needed == 1 else f"{needed:g} cores are"
-    message = f"{wanted} needed, {free:.6g} of {_of_what(host.view.cpu, 'cores')} are free"
-    more = f"{needed - free:.6g} more cores on {host.view.name}"
-    return Obstacle(clause="cpu", message=message, shortfall=shortfall(needed, free), remedy=more)
+    message = f"{wanted} needed, {left(free, _of_what(host.view.cpu, 'cores'), cores_text)}"
+    more = missing_cores(needed - CPU_TOLERANCE_CORES, free)
+    return Obstacle(
+        clause="cpu",
+        message=message,
+        shortfall=shortfall(needed, free),
+        amount=more,
+        lack=cores_text(more),
+        remedy=f"with {more:.6g} more {'core' if more == 1 else 'cores'}",
+    )
 
 
 def memory(demand: Demand, hosts: Rows) -> BoolArray:
@@ -215,11 +231,16 @@ def memory(demand: Demand, hosts: Rows) -> BoolArray:
 def why_not_memory(demand: Demand, host: OneHost) -> Obstacle:
     """Tell what is needed and what is free."""
     needed, free = demand.capacity.memory_mib, host.number("memory_free")
-    message = (
-        f"{size_text(needed)} of memory are needed, {size_text(free)} of {_of_what(host.view.memory, 'MiB')} are free"
+    message = f"{size_text(needed)} of memory are needed, {left(free, _of_what(host.view.memory, 'MiB'), size_text)}"
+    more = missing_mib(needed, free)
+    return Obstacle(
+        clause="memory",
+        message=message,
+        shortfall=shortfall(needed, free),
+        amount=more,
+        lack=f"{size_text(more)} of memory",
+        remedy=f"with {size_text(more)} more memory",
     )
-    more = f"{size_text(needed - free)} more memory on {host.view.name}"
-    return Obstacle(clause="memory", message=message, shortfall=shortfall(needed, free), remedy=more)
 
 
 def disk(demand: Demand, hosts: Rows) -> BoolArray:
@@ -231,14 +252,23 @@ def disk(demand: Demand, hosts: Rows) -> BoolArray:
 
 
 def why_not_disk(demand: Demand, host: OneHost) -> Obstacle:
-    """Tell what is needed and what is free in the first one that is too small."""
-    for name, needed in demand.datastores.items():
-        free = max(0.0, host.number(f"disk:{name}"))
-        if not free >= needed and name in host.view.datastores:
-            text = f"{size_text(needed)} are needed in datastore {name}, {size_text(free)} are free"
-            more = f"{size_text(needed - free)} more room in datastore {name} of {host.view.name}"
-            return Obstacle(clause="disk", message=text, shortfall=shortfall(needed, free), remedy=more)
-    return Obstacle(clause="disk", message="the host has no room for its disks in any datastore of that name")
+    """Tell what is needed and what is free in each one that is too small."""
+    free = {name: host.number(f"disk:{name}") for name in demand.datastores if name in host.view.datastores}
+    small = {name: demand.datastores[name] for name in free if not free[name] >= demand.datastores[name]}
+    if not small:
+        return Obstacle(clause="disk", message="the host has no room for its disks in any datastore of that name")
+    missing = {name: missing_mib(needed, free[name]) for name, needed in small.items()}
+    return Obstacle(
+        clause="disk",
+        message="; ".join(
+            f"{size_text(needed)} are needed in datastore {name}, {left(free[name], '', size_text)}"
+            for name, needed in small.items()
+        ),
+        shortfall=max(shortfall(needed, free[name]) for name, needed in small.items()),
+        amount=sum(missing.values()),
+        lack=" and ".join(f"{size_text(mib)} in datastore {name}" for name, mib in missing.items()),
+        remedy="with " + " and ".join(f"{size_text(mib)} more in datastore {name}" for name, mib in missing.items()),
+    )
 
 
 def within_limits(demand: Demand, hosts: Rows) -> BoolArray:
@@ -252,15 +282,16 @@ def within_limits(demand: Demand, hosts: Rows) -> BoolArray:
 
 
 def why_not_within_limits(demand: Demand, host: OneHost) -> Obstacle:
-    """Tell the limit."""
+    """Tell each limit that does not hold."""
     view, wants = host.view, demand.capacity
-    is_cpu = not _is_within(view.cpu, wants.cpu_cores)
-    limits, amount, unit = (
-        (view.cpu, f"{wants.cpu_cores:g}", "cores") if is_cpu else (view.memory, f"{wants.memory_mib}", "MiB")
-    )
-    step = f" in steps of {limits.step_size:g}" if limits.step_size else ""
-    text = f"a VM here takes {limits.min_unit:g} to {limits.max_unit:g} {unit}{step}, this one {amount}"
-    return Obstacle(clause="limits", message=text)
+    found = []
+    for limits, amount, unit in ((view.cpu, wants.cpu_cores, "cores"), (view.memory, wants.memory_mib, "MiB")):
+        if not _is_within(limits, amount):
+            step = f" in steps of {limits.step_size:g}" if limits.step_size else ""
+            span = f"{limits.min_unit:g} to {limits.max_unit:.10g}" if limits.max_unit < np.inf else "any number of"
+            span = f"at least {limits.min_unit:g}" if limits.max_unit == np.inf and limits.min_unit else span
+            found.append(f"a VM here takes {span} {unit}{step}, this one {amount:.10g}")
+    return Obstacle(clause="limits", message="; ".join(found))
 
 
 def _is_within(limits: Inventory, amount: float) -> bool:
@@ -297,8 +328,7 @@ def why_not_moving_requirements(demand: Demand, host: OneHost) -> Obstacle:
 
 def _requirement_words(part: CompiledRequirement, host: OneHost) -> Obstacle:
     found = obstacles(part.tree, host.attributes)
-    text = "; ".join(each.message for each in found)
-    return Obstacle(clause="requirements", message=text, shortfall=len(found))
+    return Obstacle(clause="requirements", message="; ".join(each.message for each in found))
 
 
 def _half(demand: Demand, *, is_static: bool) -> CompiledRequirement | None:

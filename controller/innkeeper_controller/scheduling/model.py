@@ -104,6 +104,8 @@ class Demand(Load):
     clusters: Mapping[int, str] | None = None
     requirements: CompiledRequirement | None = None
     rank: CompiledRank | None = None
+    #: Attributes of its template that only plugins interpret.
+    attributes: Mapping[str, str] = {}
     #: Hosts that it failed on and is kept away from.
     excluded: frozenset[HostId] = frozenset()
     pci: tuple[PciWish, ...] = ()
@@ -123,8 +125,15 @@ class Obstacle(Value):
     message: str
     #: How far off it is: 0 almost fits; 1 for what is either there or not.
     shortfall: float = 1.0
-    #: The smallest change that would take it away: ``512 MiB more of memory``; empty where nobody can say.
+    #: How much more would do, in MiB or cores, no less; 0 where it is no matter of an amount.
+    amount: float = 0.0
+    #: That as people say what the host lacks: ``1.5 GiB of memory``; empty where it is no matter of an amount.
+    lack: str = ""
+    #: The smallest change that would take it away, behind "the host would take it": ``with 512 MiB more memory``,
+    #: ``after `inn host enable h2` ``; empty where nobody can say.
     remedy: str = ""
+    #: The VMs that are in the way, where that is what it is.
+    vm_ids: tuple[VmId, ...] = ()
 
 
 class Placement(Value):
@@ -165,15 +174,40 @@ class HostVerdict(Value):
         return not self.obstacles
 
 
+class Alike(Value):
+    """Hosts that the same clauses keep a VM from."""
+
+    clauses: tuple[str, ...]
+    count: int
+    #: Names of the first few, nearest first.
+    hosts: tuple[str, ...] = ()
+
+
 class Verdicts(Value):
     """Why each host was or was not chosen for a VM."""
 
     vm_id: VmId
-    #: Best first: those that fit by score, then the others, those that almost fit first.
+    #: Best first: those that fit by score, then the others, those that almost fit first; as many as were asked for.
     hosts: tuple[HostVerdict, ...]
-    #: ``{clause: hosts that fail it}``; a host counts for each clause that it fails.
+    #: How many hosts there are, and how many of them fit.
+    hosts_total: int = 0
+    fitting: int = 0
+    #: ``{clause: hosts that fail it}``; a host counts for each clause that it fails. Of nodes and devices those count
+    #: that fail nothing else.
     counts: dict[str, int] = {}
+    #: Hosts that do not fit, by what keeps them out, the most first.
+    alike: tuple[Alike, ...] = ()
+    #: ``{score: weight}`` of the policy, those that say anything of this VM.
+    weights: dict[str, float] = {}
     #: The host that comes closest and what it lacks, one sentence; empty where one fits or there is none.
     nearest_miss: str = ""
-    #: The smallest change that would make it fit there, one sentence; empty with ``nearest_miss``.
+    #: The same in a few words, to stand behind a semicolon.
+    nearest: str = ""
+    #: The smallest change that would make it fit there, one sentence; empty where one fits or nobody can say.
     remedy: str = ""
+    #: The smallest change of the VM that would make it fit somewhere, one sentence; empty where there is none.
+    smaller: str = ""
+    #: Which VMs would have to end for it to fit on one host, one sentence, and their numbers; the fewest, no more
+    #: than a handful. Empty where nobody can say.
+    ends: str = ""
+    ends_vm_ids: tuple[VmId, ...] = ()

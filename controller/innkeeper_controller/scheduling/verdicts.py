@@ -1,35 +1,38 @@
-"""Why each host was or was not chosen for a VM: every clause asked of every host, with the words of those that fail.
+"""Why each host was or was not chosen for a VM: every clause asked once of every host, words for those that fail.
 
 The same functions choose and explain, so an obstacle that is told is one that counts.
+``verdicts`` is the whole of it; with a limit on the hosts that are told, it is as quick among ten thousand hosts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
+import msgspec
 import numpy as np
 
+from innkeeper_controller.scheduling.affinity import rivals
+from innkeeper_controller.scheduling.asking import Asked, ask
 from innkeeper_controller.scheduling.clauses import Clause
 from innkeeper_controller.scheduling.fleet import Fleet, FloatArray, IntArray
-from innkeeper_controller.scheduling.hosts import Rows, one_host
-from innkeeper_controller.scheduling.model import Demand, HostVerdict, Obstacle, Verdicts
+from innkeeper_controller.scheduling.hosts import OneHost, Rows, one_host
+from innkeeper_controller.scheduling.model import Alike, Demand, HostVerdict, Obstacle, Verdicts
+from innkeeper_controller.scheduling.remedies import Ends, LoadsOn, ends_of, remedy_words, smaller_words
 from innkeeper_controller.scheduling.scores import concerned, total_score
 from innkeeper_controller.scheduling.search import Search
-from innkeeper_plugins.vocabulary import HostId
+from innkeeper_controller.scheduling.words import few
+from innkeeper_plugins.vocabulary import HostId, VmId
+
+#: Hosts whose VMs are looked through for those that are in the way.
+_WITH_RIVALS: Final = 100
+#: Names of hosts that are told of those that fail alike.
+_NAMED: Final = 3
+#: Obstacles of the nearest host that are told in its few words.
+_TOLD: Final = 2
 
 
 def counts_of(demand: Demand, search: Search) -> dict[str, int]:
     """Return ``{clause: hosts that fail it}``, the one that most fail first; a host counts for each that it fails."""
-    at = present_rows(search.fleet)
-    counts: dict[str, int] = {}
-    for clause in _mine(demand, search):
-        failing = len(at) - int(np.count_nonzero(clause.holds(demand, Rows(search.fleet, at))))
-        if failing:
-            counts[clause.name] = counts.get(clause.name, 0) + failing
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
-
-
-def present_rows(fleet: Fleet) -> IntArray:
-    """Return the rows that have a host."""
-    return np.fromiter(fleet, dtype=np.int64, count=len(fleet.row_of))
+    return ask(demand, search).counts
 
 
 def obstacles_on(demand: Demand, fleet: Fleet, host_id: HostId, clauses: tuple[Clause, ...]) -> Iterator[Obstacle]:
@@ -45,39 +48,130 @@ def obstacles_on(demand: Demand, fleet: Fleet, host_id: HostId, clauses: tuple[C
             yield clause.words(demand, one_host(fleet, row))
 
 
-def verdicts(demand: Demand, search: Search) -> Verdicts:
-    """Return for every host whether it can take the VM, every clause that fails, and the scores of those that fit."""
-    fleet = search.fleet
-    at = present_rows(fleet)
-    hosts = Rows(fleet, at)
-    obstacles: list[list[Obstacle]] = [[] for _ in range(len(at))]
-    for clause in _mine(demand, search):
-        for index in np.flatnonzero(~clause.holds(demand, hosts)).tolist():
-            obstacles[index].append(clause.words(demand, one_host(fleet, at.item(index))))
-    fits = np.array([not each for each in obstacles], dtype=np.bool_)
-    scores = _scores(demand, search, at[fits])
-    found = []
-    for row, those in zip(at.tolist(), obstacles, strict=True):
-        view = one_host(fleet, row).view
-        mine = {} if those else next(scores)
-        found.append(HostVerdict(host_id=view.host_id, host_name=view.name, obstacles=tuple(those), scores=mine))
-    found.sort(key=_closeness)
-    nearest = found[0] if found and not found[0].fits else None
+def nearest_words(asked: Asked) -> str:
+    """Return the host that comes closest and what it lacks: ``h3 comes closest, it lacks 1.5 GiB of memory``."""
+    order = asked.nearest()
+    if not len(order) or len(order) < len(asked.at):
+        return ""
+    nearest = _Told(asked, None).verdict(order.item(0))
+    return _closest(nearest)
+
+
+def verdicts(
+    demand: Demand,
+    search: Search,
+    *,
+    limit: int | None = None,
+    loads_on: LoadsOn | None = None,
+    priority_of: Callable[[VmId], int] = lambda _: 0,
+) -> Verdicts:
+    """Return what every clause says of every host about a VM, and what would have to change for it to fit.
+
+    Args:
+        demand: What it asks.
+        search: The fleet and the policy.
+        limit: Hosts that are told, the best and then the nearest; None for all. All are counted.
+        loads_on: Gives what the VMs on a host take of it, to say whose end would help and who is in the way; None
+            where nobody knows.
+        priority_of: Gives the priority of a VM: those with a low one are named rather.
+    """
+    asked = ask(demand, search)
+    fitting, nearest = _best_first(asked), asked.nearest()
+    told = _Told(asked, loads_on)
+    hosts = list(told.fitting(fitting[:limit]))
+    others = [
+        told.verdict(index) for index in nearest[: None if limit is None else max(0, limit - len(hosts))].tolist()
+    ]
+    if asked.slow:
+        others.sort(key=_closeness)
+    closest = others[0] if others and not hosts else None
+    if closest is None and not len(fitting) and len(nearest):
+        closest = told.verdict(nearest.item(0))
+    ends = ends_of(asked, nearest, loads_on, priority_of) if closest is not None and loads_on is not None else Ends()
     return Verdicts(
         vm_id=demand.vm_id,
-        hosts=tuple(found),
-        counts=counts_of(demand, search),
-        nearest_miss=f"{nearest.host_name} comes closest: {_reasons(nearest.obstacles)}." if nearest else "",
+        hosts=(*hosts, *others),
+        hosts_total=len(asked.at),
+        fitting=len(fitting),
+        counts=asked.counts,
+        alike=_alike(asked, nearest),
+        weights={score.name: weight for score, weight in concerned(search.policy, demand)},
+        nearest_miss=f"{closest.host_name} comes closest: {_reasons(closest.obstacles)}." if closest else "",
+        nearest=_closest(closest) if closest else "",
+        remedy=remedy_words(closest.host_name, closest.obstacles) if closest else "",
+        smaller=smaller_words(asked, nearest) if closest else "",
+        ends=ends.words,
+        ends_vm_ids=ends.vm_ids,
     )
 
 
-def _scores(demand: Demand, search: Search, at: IntArray) -> Iterator[dict[str, float]]:
-    """Go over the scores of rows that fit, by name."""
-    hosts = Rows(search.fleet, at)
+class _Told:
+    """Makes the verdicts of single hosts."""
+
+    def __init__(self, asked: Asked, loads_on: LoadsOn | None) -> None:
+        self._asked = asked
+        self._fleet = asked.search.fleet
+        self._loads_on = loads_on
+        self._looked_through = 0
+        #: Rows and masks as lists, which are quicker one by one.
+        self._rows: list[int] = asked.at.tolist()
+        self._failing = [(clause, fails.tolist()) for clause, fails in asked.failing]
+
+    def fitting(self, indexes: IntArray) -> Iterator[HostVerdict]:
+        """Go over hosts that the VM fits on."""
+        for index, scores in zip(indexes.tolist(), _scores(self._asked, indexes), strict=True):
+            view = one_host(self._fleet, self._rows[index]).view
+            yield HostVerdict(host_id=view.host_id, host_name=view.name, scores=scores)
+
+    def verdict(self, index: int) -> HostVerdict:
+        """Return what keeps the VM from a host that it does not fit on."""
+        demand, host = self._asked.demand, one_host(self._fleet, self._rows[index])
+        found = [clause.words(demand, host) for clause, fails in self._failing if fails[index]]
+        if self._asked.slow:
+            found += self._by_slow_ones(host, {each.clause for each in found})
+        if self._loads_on is not None:
+            found = [self._with_rivals(each, host, self._loads_on) for each in found]
+        return HostVerdict(host_id=host.view.host_id, host_name=host.view.name, obstacles=tuple(found))
+
+    def _by_slow_ones(self, host: OneHost, known: set[str]) -> Iterator[Obstacle]:
+        clauses = tuple(clause for clause in self._asked.slow if clause.name not in known)
+        return obstacles_on(self._asked.demand, self._fleet, host.view.host_id, clauses)
+
+    def _with_rivals(self, obstacle: Obstacle, host: OneHost, loads_on: LoadsOn) -> Obstacle:
+        if obstacle.clause != "anti-affinity" or self._looked_through >= _WITH_RIVALS:
+            return obstacle
+        self._looked_through += 1
+        found = rivals(self._asked.demand, host, loads_on)
+        if not found:
+            return obstacle
+        here = host.view.name
+        names = few([f"VM {vm_id}" + (f" on {name}" if name != here else "") for vm_id, name in found.items()])
+        return msgspec.structs.replace(
+            obstacle,
+            message=f"{obstacle.message} ({names})",
+            remedy=f"once {names} {'has' if len(found) == 1 else 'have'} ended",
+            vm_ids=tuple(found),
+        )
+
+
+def _best_first(asked: Asked) -> IntArray:
+    """Return the indexes of the hosts that fit, in the order of the choice."""
+    where = np.flatnonzero(asked.numbers == 0)
+    demand, policy = asked.demand, concerned(asked.search.policy, asked.demand)
+    hosts, ids = Rows(asked.search.fleet, asked.at[where]), asked.host_ids[where]
+    totals = total_score(policy, demand, hosts)
+    if demand.rank is None:
+        return where[np.lexsort((ids, -totals))]
+    return where[np.lexsort((ids, -totals, -hosts.ranked(demand.rank)))]
+
+
+def _scores(asked: Asked, indexes: IntArray) -> Iterator[dict[str, float]]:
+    """Go over the scores of hosts, by name."""
+    demand, hosts = asked.demand, Rows(asked.search.fleet, asked.at[indexes])
     columns: dict[str, FloatArray] = {}
     if demand.rank is not None:
         columns["rank"] = hosts.ranked(demand.rank)
-    policy = concerned(search.policy, demand)
+    policy = concerned(asked.search.policy, demand)
     columns.update((score.name, score.of(demand, hosts)) for score, _ in policy)
     columns["total"] = total_score(policy, demand, hosts)
     return (
@@ -85,15 +179,45 @@ def _scores(demand: Demand, search: Search, at: IntArray) -> Iterator[dict[str, 
     )
 
 
-def _mine(demand: Demand, search: Search) -> list[Clause]:
-    return [clause for clause in search.clauses if clause.concerns(demand, search.fleet)]
+def _alike(asked: Asked, nearest: IntArray) -> tuple[Alike, ...]:
+    """Return the hosts that do not fit by the set of clauses that they fail, the most first."""
+    codes = np.zeros(len(nearest), dtype=np.int64)
+    for number, (_, fails) in enumerate(asked.failing):
+        codes |= fails[nearest].astype(np.int64) << number
+    found, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    groups = []
+    for code, index, count in sorted(
+        zip(found.tolist(), first.tolist(), counts.tolist(), strict=True), key=_most_first
+    ):
+        rows = asked.at[nearest[np.flatnonzero(codes[index:] == code)[:_NAMED] + index]].tolist()
+        names = [clause.name for number, (clause, _) in enumerate(asked.failing) if code >> number & 1]
+        groups.append(
+            Alike(
+                clauses=tuple(dict.fromkeys(names)),
+                count=count,
+                hosts=tuple(one_host(asked.search.fleet, row).view.name for row in rows),
+            )
+        )
+    return tuple(groups)
 
 
-def _closeness(verdict: HostVerdict) -> tuple[int, float, float, float, HostId]:
-    rank, total = verdict.scores.get("rank", 0.0), verdict.scores.get("total", 0.0)
+def _most_first(group: tuple[int, int, int]) -> tuple[int, int]:
+    _, index, count = group
+    return -count, index
+
+
+def _closeness(verdict: HostVerdict) -> tuple[int, float, HostId]:
     missing = sum(obstacle.shortfall for obstacle in verdict.obstacles)
-    return len(verdict.obstacles), missing, -rank, -total, verdict.host_id
+    return len(verdict.obstacles), missing, verdict.host_id
 
 
 def _reasons(obstacles: Sequence[Obstacle]) -> str:
     return "; ".join(obstacle.message for obstacle in obstacles)
+
+
+def _closest(nearest: HostVerdict) -> str:
+    """Return the host and what it lacks in few words."""
+    said = [f"it lacks {each.lack}" if each.lack else each.message for each in nearest.obstacles[:_TOLD]]
+    more = len(nearest.obstacles) - _TOLD
+    rest = f", and {more} more" if more > 0 else ""
+    return f"{nearest.host_name} comes closest, {' and '.join(said)}{rest}"

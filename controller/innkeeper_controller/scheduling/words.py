@@ -1,9 +1,13 @@
 """Amounts and lists as people read them in reasons."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
 
 _QUARTER_GIB = 256
 _MIB_PER_GIB = 1024
+#: Cores are told and given in such parts.
+_PER_CORE: Final = 100
 
 
 def size_text(mib: float) -> str:
@@ -13,9 +17,39 @@ def size_text(mib: float) -> str:
     return f"{mib:.10g} MiB"
 
 
+def few(names: list[str], most: int = 3) -> str:
+    """Return the first names and how many there are beside: ``h1, h2, h3 and 5 more``."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def shortfall(needed: float, free: float) -> float:
     """Return which part of what is needed is missing."""
     return (needed - max(0.0, free)) / needed if needed > 0 else 0.0
+
+
+def cores_text(cores: float) -> str:
+    """Return ``1 core`` or ``1.5 cores``."""
+    return "1 core" if cores == 1 else f"{cores:.6g} cores"
+
+
+def missing_mib(needed: float, free: float) -> float:
+    """Return the fewest whole MiB that have to come to what is free."""
+    return float(math.ceil(needed - free)) if math.isfinite(free) else needed
+
+
+def missing_cores(needed: float, free: float) -> float:
+    """Return the fewest hundredths of cores that have to come to what is free."""
+    return math.ceil((needed - free) * _PER_CORE) / _PER_CORE if math.isfinite(free) else needed
+
+
+def left(free: float, of_what: str, text: Callable[[float], str]) -> str:
+    """Return what is free: ``6.5 GiB of 64 GiB are free``; more may be given away than there is."""
+    of = f" of {of_what}" if of_what else ""
+    if free > 0:
+        shown = text(free).removesuffix(" cores").removesuffix(" core") if of_what else text(free)
+        return f"{shown}{of} are free"
+    return f"none{of} is free" + (f" ({text(-free)} too much are given away)" if free < 0 else "")
 
 
 def listed(names: Iterable[str]) -> str:
