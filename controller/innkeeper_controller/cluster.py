@@ -162,9 +162,7 @@ class Cluster:
     samples: Samples = field(default_factory=Samples)
     #: Guests that were reported as nobody of ours: ``(host, vm)``.
     strangers: set[tuple[HostId, int]] = field(default_factory=set)
-    #: Hosts whose numbers changed since the scheduler looked.
-    touched: set[HostId] = field(default_factory=set)
-    #: True where one of them may have become better for somebody who waits.
+    #: True where a host may have become better for somebody who waits.
     freed: bool = False
     #: Hosts that say something better of themselves, of which ``freed`` does not tell yet, and when it told last.
     bettered: dict[HostId, None] = field(default_factory=dict)
@@ -315,7 +313,6 @@ def _index_host(cluster: Cluster, old: Host | None, new: Host | None) -> None:
         cluster.host_of_key.pop(old.public_key, None)
     if new is not None and new.public_key:
         cluster.host_of_key[new.public_key] = new.host_id
-    cluster.touched.add(_either(old, new).host_id)
     if new is not None:
         _note_hope(cluster, old, new)
     if new is not None and new.failures is not None and new.failures.banned_until_s > 0:
@@ -375,7 +372,6 @@ def _index_cluster(cluster: Cluster, old: ClusterRecord | None, new: ClusterReco
     _index_cluster_name(cluster, old, new)
     if old is not None and new is not None and (old.name, old.allowances) != (new.name, new.allowances):
         # Requirements may name it; and it decides how much of its hosts may be given away.
-        cluster.touched.update(each.host_id for each in cluster.hosts.values() if each.cluster_id == new.cluster_id)
         cluster.freed = True
 
 
@@ -469,6 +465,9 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
     else:
         cluster.pending.pop(vm_id, None)
         cluster.unconsidered.pop(vm_id, None)
+    if old is not None and new is not None and old.owner != new.owner:
+        # Owners have limits and shares.
+        cluster.freed = True
     _index_waits(cluster, old, new)
     _follow_departure(cluster, old, new)
 
@@ -525,7 +524,6 @@ def _count_vm(cluster: Cluster, vm: VmRecord, sign: int) -> None:
             cpu_cores=round(used.cpu_cores + sign * vm.spec.cpu_cores, 6),
             memory_mib=used.memory_mib + sign * vm.spec.memory_mib,
         )
-        cluster.touched.add(claimed)
         cluster.freed = cluster.freed or sign < 0
     if vm.state is VmState.DONE:
         return

@@ -8,7 +8,7 @@ from innkeeper_controller import actions
 from innkeeper_controller.fitting import demand_of
 from innkeeper_controller.records import Host, HostState, OperationKind, OperationStatus, VmRecord
 from innkeeper_controller.scheduling.match_making import Placer
-from innkeeper_controller.scheduling.scores import Policy, policy_named
+from innkeeper_controller.scheduling.scores import Policy
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import VmState
 
@@ -27,16 +27,21 @@ def choose_target(turn: Turn, vm: VmRecord) -> Host:
     """
     here = frozenset() if vm.host_id is None else frozenset({vm.host_id})
     demand = _replace(demand_of(turn.cluster, vm), excluded=here)
-    with turn.cluster.placement.without(vm.vm_id) as fleet:
-        found = Placer(fleet, policy_of_turn(turn)).choose(demand)
+    with turn.cluster.placement.without(vm.vm_id):
+        found = placer_of(turn).choose(demand)
     if found is None:
         raise RefusalError("no_capacity", f"No other host can take VM {vm.vm_id}; `inn host list` shows what is free.")
     return turn.cluster.hosts[found.host_id]
 
 
+def placer_of(turn: Turn) -> Placer:
+    """Return what places VMs by the operator's policy."""
+    return Placer(turn.cluster.fleet, policy_of_turn(turn), turn.cluster.placement.rules.clauses)
+
+
 def policy_of_turn(turn: Turn) -> Policy:
     """Return the policy that the operator chose."""
-    return policy_named(turn.settings.policy, turn.settings.scheduling.weights)
+    return turn.cluster.placement.rules.policy(turn.settings.policy, turn.settings.scheduling.weights)
 
 
 def drain(turn: Turn) -> None:

@@ -13,7 +13,6 @@ from innkeeper_controller.expressions import compile_rank, compile_requirement
 from innkeeper_controller.loads import load_of
 from innkeeper_controller.records import Datastore, Host, VmRecord
 from innkeeper_controller.requests.views import cluster_name
-from innkeeper_controller.scheduling.clauses import BINDING
 from innkeeper_controller.scheduling.model import Demand, Obstacle
 from innkeeper_controller.scheduling.verdicts import obstacles_on
 from innkeeper_plugins.vocabulary import ImageRef, Vm
@@ -52,6 +51,7 @@ def _bare_demand(cluster: Cluster, vm: VmRecord) -> Demand:
         clusters=clusters_of(cluster, spec, spec.images),
         numa=spec.numa,
         pci=spec.pci,
+        attributes=vm.attributes,
     )
 
 
@@ -94,5 +94,5 @@ def obstacle(cluster: Cluster, vm: VmRecord, host: Host) -> Obstacle | None:
 
     What the VM's owner wishes of a host is not asked: whoever chooses a host by hand knows better.
     """
-    found = obstacles_on(_bare_demand(cluster, vm), cluster.fleet, host.host_id, BINDING)
+    found = obstacles_on(_bare_demand(cluster, vm), cluster.fleet, host.host_id, cluster.placement.rules.binding)
     return next(found, None)

@@ -10,6 +10,7 @@ from innkeeper_controller.loads import load_of
 from innkeeper_controller.records import ClusterRecord, Host, Record, VmRecord
 from innkeeper_controller.scheduling.fleet import Fleet
 from innkeeper_controller.scheduling.model import Load
+from innkeeper_controller.scheduling.rules import BUILT_IN, Rules
 from innkeeper_plugins.vocabulary import HostId, VmId
 
 
@@ -25,6 +26,8 @@ class FleetIndex:
     """Hosts and what is on them; read ``fleet`` freely, changed by ``apply`` alone."""
 
     fleet: Fleet = field(default_factory=Fleet)
+    #: What scheduling goes by.
+    rules: Rules = BUILT_IN
     #: ``{digest: hosts that have the image}``, there or not.
     holders: dict[str, dict[HostId, None]] = field(default_factory=dict)
     _hosts: dict[HostId, Host] = field(default_factory=dict)
@@ -107,4 +110,4 @@ class FleetIndex:
 
 
 def _takes_the_same(old: VmRecord, new: VmRecord) -> bool:
-    return old.spec is new.spec and old.wishes is new.wishes and old.leaving is new.leaving
+    return old.spec is new.spec and old.wishes is new.wishes and old.leaving is new.leaving and old.owner == new.owner

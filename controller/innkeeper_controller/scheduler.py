@@ -10,9 +10,10 @@ import msgspec
 
 from innkeeper_controller import actions, queueing
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.departures import policy_of_turn
+from innkeeper_controller.departures import placer_of
 from innkeeper_controller.fitting import demand_of
 from innkeeper_controller.records import Moment, VmRecord
+from innkeeper_controller.scheduling import queue
 from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Demand, Placement
 from innkeeper_controller.scheduling.queue import Limits
@@ -28,6 +29,8 @@ ACTOR = "scheduler"
 BATCH: Final = 250
 #: Hosts that are tried for one VM before it is left for later, where records do not hold what the columns promised.
 MAX_TRIES: Final = 4
+#: A line that is older is made anew, so that who came meanwhile is in it.
+LINE_UP_INTERVAL_S: Final = 1.0
 #: What is noted of a VM's wait in its record changes no more often.
 NOTE_INTERVAL_S: Final = 60.0
 
@@ -38,8 +41,9 @@ class Scheduler:
     def __init__(self) -> None:
         """Begin knowing nothing."""
         self._placer: Placer | None = None
-        #: What is still to be looked at, in order; gangs together.
+        #: What is still to be looked at, in order as it was then; gangs together.
         self._line: deque[tuple[VmId, ...]] = deque()
+        self._lined_up_at_s: Moment = 0.0
         #: ``{VM: hosts for which no plan could be made}``, until something becomes better.
         self._refused: dict[VmId, frozenset[HostId]] = {}
         self._noted_at_s: dict[VmId, Moment] = {}
@@ -52,8 +56,11 @@ class Scheduler:
             cluster.unconsidered = dict(cluster.pending)
             self._refused.clear()
             self._line.clear()
+            self._noted_at_s = {each: at_s for each, at_s in self._noted_at_s.items() if each in cluster.pending}
         if turn.settings.scheduler == "none":
             cluster.unconsidered.clear()
+        if turn.now_s - self._lined_up_at_s > LINE_UP_INTERVAL_S:
+            self._line.clear()
         if not self._line and cluster.unconsidered:
             self._begin(turn)
         limits = queueing.limits_of(cluster, turn.settings)
@@ -66,6 +73,7 @@ class Scheduler:
     def _begin(self, turn: Turn) -> None:
         """Put those whom nobody has looked at in line; who is left out is told why."""
         cluster = turn.cluster
+        self._lined_up_at_s = turn.now_s
         line = queueing.line_of(cluster, turn.settings, turn.now_s, cluster.unconsidered)
         self._line.extend(line.units)
         for vm_id, left_out in line.left_out.items():
@@ -89,8 +97,13 @@ class Scheduler:
         mark = turn.mark()
         for vm in vms:
             if not self._place(turn, vm):
+                # Why is asked while those of its gang that fit have taken their hosts.
+                why = self._why_not(turn, vm)
+                placed = sum(turn.cluster.vms[each.vm_id].state is not VmState.PENDING for each in vms)
                 turn.take_back(mark)
-                self._leave_out(turn, vms, self._why_not(turn, vm))
+                gang = vm.wishes.gang
+                words = queue.too_large(gang, waiting=len(vms), fitting=placed, why=why) if gang is not None else why
+                self._leave_out(turn, vms, words)
                 return
         limits.count(vms[0].owner, len(vms))
 
@@ -116,7 +129,7 @@ class Scheduler:
     def _deploy(self, turn: Turn, vm: VmRecord, found: Placement) -> bool:
         mark = turn.mark()
         try:
-            actions.deploy(turn, vm, turn.cluster.hosts[found.host_id])
+            actions.deploy(turn, vm, turn.cluster.hosts[found.host_id], fits=True)
         except RefusalError:
             # The columns promised what the records do not hold: another host may do, as `why` will tell.
             turn.take_back(mark)
@@ -132,7 +145,7 @@ class Scheduler:
 
     def _placer_for(self, turn: Turn) -> Placer:
         if self._placer is None or self._placer.fleet is not turn.cluster.fleet:
-            self._placer = Placer(turn.cluster.fleet, policy_of_turn(turn))
+            self._placer = placer_of(turn)
         return self._placer
 
     def _why_not(self, turn: Turn, vm: VmRecord) -> str:

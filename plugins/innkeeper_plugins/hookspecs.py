@@ -41,8 +41,20 @@ def register_host_probes() -> Iterable[tuple[str, Probe]]:
 
 
 @hookspec
-def register_scheduling_policies() -> Iterable[tuple[str, Any]]:
-    """Return the names of the plugin's scheduling policies, each with its function."""
+def register_scheduling_clauses() -> Iterable[tuple[str, Any]]:
+    """Return the names of the plugin's clauses, each with its ``innkeeper_plugins.scheduling.Clause``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def register_scheduling_scores() -> Iterable[tuple[str, Any]]:
+    """Return the names of the plugin's scores, each with its ``innkeeper_plugins.scheduling.Score``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
+def register_scheduling_policies() -> Iterable[tuple[str, Mapping[str, float]]]:
+    """Return the names of the plugin's policies, each with its weights: ``{"packing": 1.0, "power": 0.5}``."""
     raise AssertionError("a hook specification is never called")
 
 

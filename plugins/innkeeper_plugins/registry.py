@@ -57,6 +57,9 @@ class Registry:
         self._transfer = self._offers("transfer driver", hook.register_transfer_drivers)
         self._hypervisors = self._offers("hypervisor driver", hook.register_hypervisor_drivers)
         self._probes = self._offers("host probe", hook.register_host_probes)
+        self._clauses = self._offers("scheduling clause", hook.register_scheduling_clauses)
+        self._scores = self._offers("scheduling score", hook.register_scheduling_scores)
+        self._policies = self._offers("scheduling policy", hook.register_scheduling_policies)
 
     @classmethod
     def load(cls, extra: Mapping[str, object] | None = None) -> "Registry":
@@ -115,7 +118,19 @@ class Registry:
 
     def probes(self) -> dict[str, Probe]:
         """Return every host probe by name; of two with one name neither is there."""
-        return {name: self._probes[name][0].brings for name in _usable(self._probes)}
+        return _brought_once(self._probes)
+
+    def scheduling_clauses(self) -> dict[str, Any]:
+        """Return every ``scheduling.Clause`` by name; of two with one name neither is there."""
+        return _brought_once(self._clauses)
+
+    def scheduling_scores(self) -> dict[str, Any]:
+        """Return every ``scheduling.Score`` by name, as ``scheduling_clauses`` does."""
+        return _brought_once(self._scores)
+
+    def scheduling_policies(self) -> dict[str, Mapping[str, float]]:
+        """Return the weights of every policy by name, as ``scheduling_clauses`` does."""
+        return _brought_once(self._policies)
 
     def _register(self, name: str, plugin: object) -> None:
         try:
@@ -147,6 +162,10 @@ class Registry:
 
 def _usable(offers: Mapping[str, list[_Offer]]) -> tuple[str, ...]:
     return tuple(sorted(name for name, those in offers.items() if len(those) == 1))
+
+
+def _brought_once(offers: Mapping[str, list[_Offer]]) -> dict[str, Any]:
+    return {name: offers[name][0].brings for name in _usable(offers)}
 
 
 def _the_one(what: str, name: str, offers: Mapping[str, list[_Offer]]) -> Any:  # noqa: ANN401 - what the hook brings

@@ -35,6 +35,7 @@ from innkeeper_controller.loads import OVERLAY_MIB
 from innkeeper_controller.records import Datastore, HostState
 from innkeeper_controller.scheduler import BATCH
 from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.scores import POLICIES
 from innkeeper_hostagent.protocol.messages import (
     Advertise,
     CarryOut,
@@ -181,10 +182,10 @@ def test_a_vm_whose_plan_cannot_be_made_for_the_best_host_gets_another():
     """The image is on a host that serves nobody: only there can it be used."""
     mute = a_host(2, images=[digest("e")], state=HostState.ON)
     mute = replace(mute, advertisement=replace(mute.advertisement, holder=None))
-    reactor = a_reactor(a_host(1, cpu_cores=2.0), mute, an_image(), policy="packing")
+    reactor = a_reactor(a_host(1, cpu_cores=2.0), mute, an_image(), policy="balanced")
     vm = waiting(reactor, "NAME = web\nCPU = 2\nMEMORY = 512\nDISK = [ IMAGE = tiny ]\n")
 
-    assert Placer(reactor.cluster.fleet).choose(demand_of(reactor.cluster, vm)).host_id == 1
+    assert Placer(reactor.cluster.fleet, POLICIES["balanced"]).choose(demand_of(reactor.cluster, vm)).host_id == 1
     assert placed(reactor, vm) == [2]
 
 

@@ -95,7 +95,7 @@ def _shapes(text: str) -> "tuple[HostShape, ...]":
 
 def _policy(policy: str | None, weights: tuple[str, ...]) -> tuple[str, dict[str, float]]:
     """Return the policy's name and its weights, empty unless it is the one that needs them."""
-    from innkeeper_controller.scheduling.scores import CUSTOM
+    from innkeeper_controller.scheduling.rules import CUSTOM
     from innkeeper_controller.simulation.core import policy_names
 
     name = policy or (CUSTOM if weights else "packing")

@@ -3,16 +3,17 @@
 A place is a host, or all hosts with one value of the label that a term has as its scope.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
 
 from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray, IntArray, repelled_keys
 from innkeeper_controller.scheduling.hosts import OneHost, Rows
-from innkeeper_controller.scheduling.model import Demand, Obstacle
-from innkeeper_controller.scheduling.wishes import HOST_SCOPE, Relation, Term
-from innkeeper_controller.scheduling.words import listed
+from innkeeper_controller.scheduling.model import Demand, Load, Obstacle
+from innkeeper_controller.scheduling.wishes import HOST_SCOPE, OWNER_MARK, Relation, Term
+from innkeeper_controller.scheduling.words import few, listed
+from innkeeper_plugins.vocabulary import HostId, VmId
 
 #: ``(name of the clause, relation that it is about)``
 CLAUSES: Final = (
@@ -41,7 +42,7 @@ def concerning(relation: Relation) -> Callable[[Demand, Fleet], bool]:
     """Return what says whether a VM has hard terms of a relation, or others have some about it."""
 
     def concerns(demand: Demand, fleet: Fleet) -> bool:
-        if relation is Relation.APART and fleet.repelling_scopes and any(True for _ in _repelling_rows(demand, fleet)):
+        if relation is Relation.APART and fleet.repelling and any(True for _ in _repelling_rows(demand, fleet)):
             return True
         return bool(demand.terms) and any(True for _ in _hard(demand, relation))
 
@@ -54,9 +55,9 @@ def _hard(demand: Demand, relation: Relation) -> Iterator[Term]:
 
 def _repelling_rows(demand: Demand, fleet: Fleet) -> Iterator[IntArray]:
     """Go over rows where VMs keep this one away."""
-    for scope in fleet.repelling_scopes:
-        keys = repelled_keys(scope, demand.groups, (demand.vm_id,))
-        for rows in fleet.repelling.rows(keys):
+    keys = repelled_keys(demand.groups, (demand.vm_id,))
+    for scope, repelling in fleet.repelling.items():
+        for rows in repelling.rows(keys):
             yield rows if scope == HOST_SCOPE else _rows_of_places(fleet, scope, rows)
 
 
@@ -108,8 +109,8 @@ def counts_by_place(term: Term, hosts: Rows) -> tuple[FloatArray, float]:
             counts[row] += 1
     usable = fleet.number("usable") > 0
     if term.scope == HOST_SCOPE:
-        return counts[hosts.at], float(counts[usable].min()) if usable.any() else 0.0
-    codes = fleet.places(term.scope).codes
+        return counts.take(hosts.at), float(counts[usable].min()) if usable.any() else 0.0
+    codes = fleet.places(term.scope).codes[: fleet.count]
     placed = codes >= 0
     if not (placed & usable).any():
         return np.zeros(len(hosts.at)), 0.0
@@ -125,16 +126,22 @@ def telling(relation: Relation) -> Callable[[Demand, OneHost], Obstacle]:
     def words(demand: Demand, host: OneHost) -> Obstacle:
         rows = Rows(host.fleet, np.array([host.row]))
         failing = [term for term in _hard(demand, relation) if not holds_there(term, rows)[0]]
-        if not failing:
-            return Obstacle(clause=name, message=_repelled(demand, host))
-        return Obstacle(clause=name, message="; ".join(_why_not(term, host, rows) for term in failing))
+        texts = [_why_not(term, host, rows) for term in failing]
+        if relation is Relation.APART and any(host.row in kept for kept in _repelling_rows(demand, host.fleet)):
+            texts.append(_repelled(demand, host))
+        return Obstacle(clause=name, message="; ".join(texts))
 
     return words
 
 
+def bare(group: str) -> str:
+    """Return a group's name without its owner."""
+    return group.rpartition(OWNER_MARK)[2]
+
+
 def whom(term: Term) -> str:
     """Return whom a term is about, as people say it."""
-    groups = [f"group {name}" for name in term.groups]
+    groups = [f"group {bare(name)}" for name in term.groups]
     return listed([*groups, *(f"VM {vm_id}" for vm_id in term.vm_ids)])
 
 
@@ -144,7 +151,7 @@ def _why_not(term: Term, host: OneHost, rows: Rows) -> str:
         return f"the VM is to be placed by {term.scope}, and the host has no label {term.scope}"
     match term.relation:
         case Relation.TOGETHER:
-            return f"the VM is to be with {whom(term)}, and none of them is {place}"
+            return f"the VM is to be with {whom(term)}, and none of them is {place}{_where_they_are(term, host.fleet)}"
         case Relation.APART:
             return f"the VM is to be apart from {whom(term)}, and one is {place}"
         case Relation.SPREAD:
@@ -155,14 +162,51 @@ def _why_not(term: Term, host: OneHost, rows: Rows) -> str:
             )
 
 
+def _where_they_are(term: Term, fleet: Fleet) -> str:
+    """Return where those are whom a VM is to be with, as far as it is short."""
+    rows = {row for each in _rows_of(term, fleet) for row in each.tolist()}
+    views = [view for row in sorted(rows) if (view := fleet.views[row]) is not None]
+    if term.scope == HOST_SCOPE:
+        return f"; they are on {few([view.name for view in views])}" if views else ""
+    places = sorted({view.labels[term.scope] for view in views if term.scope in view.labels})
+    return f"; they are in {term.scope} {few(places)}" if places else ""
+
+
+def rivals(demand: Demand, host: OneHost, loads_on: Callable[[HostId], Iterable[Load]]) -> dict[VmId, str]:
+    """Return the VMs that this one is to be apart from, or that keep it away, and the name of the host of each.
+
+    Args:
+        demand: The VM.
+        host: Where the clause does not hold.
+        loads_on: Gives what the VMs on a host take of it.
+    """
+    own = list(_hard(demand, Relation.APART))
+    rows = {row for term in own for each in _rows_of(term, host.fleet) for row in each.tolist()}
+    rows |= {row for each in _repelling_rows(demand, host.fleet) for row in each.tolist()}
+    found: dict[VmId, str] = {}
+    for view in (view for row in sorted(rows) if (view := host.fleet.views[row]) is not None):
+        scopes = {scope for scope in view.labels if view.labels[scope] == host.view.labels.get(scope)}
+        scopes |= {HOST_SCOPE} if view.host_id == host.view.host_id else set()
+        for load in loads_on(view.host_id) if scopes else ():
+            theirs = (term for term in load.terms if term.is_hard and term.relation is Relation.APART)
+            is_one = any(_means(term, load) for term in own if term.scope in scopes)
+            if is_one or any(_means(term, demand) for term in theirs if term.scope in scopes):
+                found[load.vm_id] = view.name
+    return found
+
+
+def _means(term: Term, load: Load) -> bool:
+    return load.vm_id in term.vm_ids or not set(term.groups).isdisjoint(load.groups)
+
+
 def place_words(scope: str, host: OneHost) -> str:
     """Return where a host is in a scope: ``on this host``, ``in rack r1``."""
     return "on this host" if scope == HOST_SCOPE else f"in {scope} {host.view.labels.get(scope, '?')}"
 
 
 def _repelled(demand: Demand, host: OneHost) -> str:
-    names = listed(f"group {name}" for name in demand.groups) or f"VM {demand.vm_id}"
-    scopes = " or ".join("host" if scope == HOST_SCOPE else scope for scope in sorted(host.fleet.repelling_scopes))
+    names = listed(f"group {bare(name)}" for name in demand.groups) or f"VM {demand.vm_id}"
+    scopes = " or ".join("host" if scope == HOST_SCOPE else scope for scope in sorted(host.fleet.repelling))
     return f"a VM on the same {scopes} is to be apart from {names}"
 
 

@@ -5,7 +5,7 @@ A score uses only ``+ - * /``, comparisons, minimum and maximum, so that it says
 hosts it is asked together with.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
@@ -52,6 +52,16 @@ def packing(demand: Demand, hosts: Rows) -> FloatArray:
     return np.minimum(1.0, (cpu + memory) * 0.5)
 
 
+def memory_packing(demand: Demand, hosts: Rows) -> FloatArray:
+    """Prefer the host whose memory the VM fills most.
+
+    Memory comes in larger lumps than processors do, and cannot be shared out twice: small VMs gather beside large ones,
+    and the large holes stay for those that need them.
+    """
+    need = demand.capacity.memory_mib
+    return np.minimum(1.0, hosts.number("memory_part") + need * hosts.number("memory_unit"))
+
+
 def striping(demand: Demand, hosts: Rows) -> FloatArray:
     """Prefer the host that is left emptiest, so that VMs spread."""
     return 1.0 - packing(demand, hosts)
@@ -86,6 +96,7 @@ SCORES: Final[dict[str, Score]] = {
     score.name: score
     for score in (
         Score(name="packing", of=packing, greatest_at=End.HIGHEST),
+        Score(name="memory packing", of=memory_packing, greatest_at=End.HIGHEST),
         Score(name="striping", of=striping, greatest_at=End.LOWEST),
         Score(name="idleness", of=idleness, greatest_at=End.LOWEST),
         Score(name="fixed", of=fixed, greatest_at=End.HIGHEST),
@@ -111,28 +122,12 @@ def policy_of(**weights: float) -> Policy:
 #: What every policy has beside its own.
 _USUAL: Final = {"image_locality": 0.3, "affinity": 1.0, "reliability": 0.5}
 POLICIES: Final[dict[str, Policy]] = {
-    "packing": policy_of(packing=1.0, **_USUAL),
+    "packing": policy_of(memory_packing=1.0, **_USUAL),
+    "balanced": policy_of(packing=1.0, **_USUAL),
     "striping": policy_of(striping=1.0, **_USUAL),
     "load-aware": policy_of(idleness=1.0, striping=0.2, **_USUAL),
     "fixed": policy_of(fixed=10.0, packing=0.1, **_USUAL),
 }
-#: The policy whose weights the operator gives.
-CUSTOM: Final = "custom"
-
-
-def policy_named(name: str, weights: Mapping[str, float]) -> Policy:
-    """Return a policy by its name.
-
-    Args:
-        name: A key of ``POLICIES``, or ``custom``.
-        weights: ``{score: weight}`` for ``custom``.
-
-    Raises:
-        KeyError: there is no such policy or score.
-    """
-    return policy_of(**weights) if name == CUSTOM else POLICIES[name]
-
-
 def total_score(policy: Policy, demand: Demand, hosts: Rows) -> FloatArray:
     """Return the weighted sum of a policy's scores for each host."""
     total = np.zeros(len(hosts.at))

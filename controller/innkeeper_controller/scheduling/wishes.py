@@ -6,6 +6,8 @@ from innkeeper_plugins.vocabulary import Value, VmId
 
 #: The scope of a term that is about one host; any other scope is the label of hosts that tells the places apart.
 HOST_SCOPE = "host"
+#: Between a group's owner and its name, in what the scheduler works on: two users' groups of one name are two.
+OWNER_MARK = "/"
 
 
 class Relation(StrEnum):

@@ -10,7 +10,8 @@ from innkeeper_controller.inventory import Inventory
 from innkeeper_controller.scheduling.fleet import Fleet
 from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Demand, HostView, NoPlacement, Placement
-from innkeeper_controller.scheduling.scores import CUSTOM, POLICIES, SCORES, policy_named
+from innkeeper_controller.scheduling.rules import BUILT_IN, CUSTOM
+from innkeeper_controller.scheduling.scores import POLICIES, SCORES
 from innkeeper_controller.simulation.host_shapes import HostShape, capacities
 from innkeeper_controller.simulation.placing import Move
 from innkeeper_plugins.vocabulary import HostId, VmId
@@ -52,7 +53,7 @@ class Core:
                 hypervisors=_HYPERVISORS,
             )
             fleet.put(view)
-        self._placer = Placer(fleet, policy_named(policy, weights))
+        self._placer = Placer(fleet, BUILT_IN.policy(policy, weights))
         self._placed: dict[VmId, tuple[HostId, Demand]] = {}
 
     def place(self, demand: Demand, *, now_s: float) -> Placement | NoPlacement:  # noqa: ARG002 - see ``Placing``
