@@ -6,6 +6,7 @@ from operator import itemgetter
 from innkeeper_controller.allowances import capacity_of
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.inventory import Allowance
+from innkeeper_controller.opennebula.documents.host_devices import devices_and_nodes
 from innkeeper_controller.opennebula.documents.markup import attributes, element, escaped, ids, number
 from innkeeper_controller.opennebula.documents.monitoring import CPU_OF_CORE, KIB_OF_MIB, host_sample
 from innkeeper_controller.opennebula.numbers import HOST_ERROR, HOST_MONITORED, HOST_STATES
@@ -43,7 +44,7 @@ def _share(cluster: Cluster, record: Host) -> str:
         f"<TOTAL_MEM>{memory}</TOTAL_MEM><TOTAL_CPU>{cpu}</TOTAL_CPU><MAX_MEM>{most.memory_mib * KIB_OF_MIB}</MAX_MEM>"
         f"<MAX_CPU>{round(most.cpu_cores * CPU_OF_CORE)}</MAX_CPU>"
         f"<RUNNING_VMS>{running_vms(cluster, record)}</RUNNING_VMS><VMS_THREAD>1</VMS_THREAD>"
-        f"{_datastores(cluster, record)}<PCI_DEVICES></PCI_DEVICES><NUMA_NODES></NUMA_NODES></HOST_SHARE>"
+        f"{_datastores(cluster, record)}{devices_and_nodes(cluster, record)}</HOST_SHARE>"
     )
 
 

@@ -2,6 +2,7 @@
 
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.disks import CONTEXT_TARGET
+from innkeeper_controller.opennebula.documents.host_devices import colons, short
 from innkeeper_controller.opennebula.documents.markup import element, escaped, moment, name_of, vector
 from innkeeper_controller.opennebula.numbers import GONE
 from innkeeper_controller.records import DiskSnapshot, ScheduledAction, VmRecord, VmSnapshot
@@ -125,10 +126,38 @@ def raw(spec: Vm) -> str:
 
 def topology(spec: Vm) -> str:
     """Return TOPOLOGY, or nothing."""
-    shape = spec.topology
-    if shape is None:
+    shape, numa = spec.topology, spec.numa
+    if shape is None and numa is None:
         return ""
-    return vector("TOPOLOGY", {"CORES": shape.cores, "SOCKETS": shape.sockets, "THREADS": shape.threads})
+    return vector(
+        "TOPOLOGY",
+        {
+            "CORES": shape.cores if shape else None,
+            "HUGEPAGE_SIZE": numa.hugepage_mib if numa and numa.hugepage_mib else None,
+            "PIN_POLICY": numa.pin_policy if numa else None,
+            "SOCKETS": shape.sockets if shape else None,
+            "THREADS": shape.threads if shape else None,
+        },
+    )
+
+
+def pci(spec: Vm) -> str:
+    """Return a PCI for each device that the VM asks for, with where the one is that it has."""
+    found = (*spec.pci_addresses, *([""] * len(spec.pci)))
+    return "".join(
+        vector(
+            "PCI",
+            {
+                "ADDRESS": colons(address or wish.address),
+                "CLASS": wish.device_class,
+                "DEVICE": wish.device,
+                "PCI_ID": number,
+                "SHORT_ADDRESS": short(wish.address),
+                "VENDOR": wish.vendor,
+            },
+        )
+        for number, (wish, address) in enumerate(zip(spec.pci, found, strict=False))
+    )
 
 
 def snapshot(each: VmSnapshot) -> str:
