@@ -18,8 +18,8 @@ from tests.controller.builders import (
 )
 
 from innkeeper_controller import verify
-from innkeeper_controller.records import AddressRange, Datastore, OperationStatus
-from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, OperationId, VmId, VmState
+from innkeeper_controller.records import AddressRange, Datastore, Holding, OperationStatus
+from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, OperationId, PciWish, VmId, VmState
 
 replace = msgspec.structs.replace
 
@@ -258,10 +258,24 @@ def test_images_of_vms_that_the_books_do_not_know():
     assert found(reactor)[1] == ("image-users", "image:0", "it is gone, but VMs [0, 1] are made of it")
 
 
+def test_a_vm_that_holds_what_it_cannot_hold():
+    reactor = a_site()
+    waits, runs = a_vm(reactor, VmState.PENDING), a_vm(reactor)
+    change(reactor, waits, spec=replace(waits.spec, pci=(PciWish(),), pci_addresses=("0000:3b:00.0",)))
+    change(reactor, runs, leaving=Holding())
+
+    # What two VMs of one host hold is looked for in test_claims.
+    assert found(reactor) == [
+        ("nodes-and-devices", "vm:0", "it holds nodes or devices of a host, but is on none"),
+        ("nodes-and-devices", "vm:1", "it holds something of a host that it leaves, but it goes to none"),
+    ]
+
+
 def test_every_check_has_found_something_here():
     assert set(verify.CHECKS) == {
         "capacity-books",
         "capacity-exceeded",
+        "nodes-and-devices",
         "lease-owners",
         "addresses-once",
         "ranges",
