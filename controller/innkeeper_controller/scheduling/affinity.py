@@ -225,7 +225,7 @@ def _how_well(term: Term, hosts: Rows) -> FloatArray:
     if term.relation is not Relation.SPREAD:
         return holds_there(term, hosts).astype(np.float64)
     counts, least = counts_by_place(term, hosts)
-    return np.where(_in_scope(term.scope, hosts), 1.0 / (1.0 + counts - least), 0.0)
+    return np.where(_in_scope(term.scope, hosts), 1.0 / (1.0 + np.maximum(0.0, counts - least)), 0.0)
 
 
 def has_wishes(demand: Demand) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from innkeeper_controller.scheduling.fleet import Fleet, IntArray
+from innkeeper_controller.scheduling.fleet import Fleet, IntArray, repelled_keys
 from innkeeper_controller.scheduling.hosts import Rows
 from innkeeper_controller.scheduling.model import Demand
 from innkeeper_controller.scheduling.scores import total_score
@@ -16,12 +16,15 @@ from innkeeper_controller.scheduling.search import Best, Question, Search
 MAX_KINDS: Final = 16
 
 
-def kind_of(demand: Demand) -> Hashable:
+def kind_of(demand: Demand, fleet: Fleet) -> Hashable:
     """Return what is the same for VMs that fit and score alike everywhere; None for one that is to be asked alone.
 
-    A VM whose coming changes how others fit on hosts that it did not go to, or that is asked for slowly, is alone.
+    A VM whose coming changes how others fit on hosts that it did not go to, that others keep away, or that is asked
+    for slowly, is alone.
     """
     if demand.terms or demand.groups or demand.numa is not None or demand.pci:
+        return None
+    if fleet.repelling and any(each.rows(repelled_keys((), (demand.vm_id,))) for each in fleet.repelling.values()):
         return None
     return (
         demand.capacity.cpu_cores,
@@ -71,9 +74,10 @@ class Ranking:
         """Rank all hosts as they are."""
         self._search = search
         self._fleet: Fleet = search.fleet
+        self._demand = demand
         self._question: Question = search.question(demand)
-        self._static_version = self._fleet.static_version
-        self._seen = self._fleet.changes_seen
+        self._became = self._fleet.became.seen
+        self._seen = self._fleet.changes.seen
         found = self._looked_at(np.arange(self._fleet.count))
         #: ``(-rank, -score, host id, row)``, the best last.
         self._ranked = sorted(found, reverse=True)
@@ -83,13 +87,16 @@ class Ranking:
 
     def is_current(self) -> bool:
         """Say whether it can be brought up to date, rather than made anew."""
-        return self._static_version == self._fleet.static_version and self._fleet.changed_since(self._seen) is not None
+        return self._fleet.changes.since(self._seen) is not None
 
     def best(self) -> Best | None:
         """Return the best host as things are."""
-        newer = self._fleet.changed_since(self._seen)
+        newer = self._fleet.changes.since(self._seen)
         assert newer is not None, "asked only while it is current"
-        self._seen = self._fleet.changes_seen
+        self._seen = self._fleet.changes.seen
+        if self._became != self._fleet.became.seen:
+            self._became = self._fleet.became.seen
+            self._question = self._search.question(self._demand)
         if newer:
             self._look_again(np.unique(np.array(newer)))
         while self._ranked and self._ranked[-1][3] in self._times:

@@ -1,38 +1,69 @@
-"""A fleet as requirement and rank expressions ask for it."""
+"""Some rows of a fleet as requirement and rank expressions ask for them: as if there were no others."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
 
-from innkeeper_controller.expressions.columns import Coded, FloatArray
+import numpy as np
+
+from innkeeper_controller.expressions import Actual
+from innkeeper_controller.expressions.columns import CodeArray, FloatArray
 from innkeeper_controller.scheduling import attributes
-from innkeeper_controller.scheduling.fleet import Fleet
+from innkeeper_controller.scheduling.fleet import Fleet, IntArray
 
 
-class ExpressedFleet:
-    """Answers for all rows; see ``expressions.columns.AttributeColumns``."""
+class SomeRows(Protocol):
+    """Rows of a fleet."""
 
-    __slots__ = ("_fleet",)
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet."""
+        ...
 
-    def __init__(self, fleet: Fleet) -> None:
-        """Ask this fleet."""
-        self._fleet = fleet
+    @property
+    def at(self) -> IntArray:
+        """Which of its rows."""
+        ...
+
+    def number(self, name: str) -> FloatArray:
+        """Return a column of these rows."""
+        ...
+
+
+class SomeCoded(NamedTuple):
+    """One attribute of some rows by number."""
+
+    codes: CodeArray
+    values: Sequence[Actual]
+
+
+class ExpressedRows:
+    """Answers for the rows by their place among those that are asked; see ``expressions.columns.AttributeColumns``."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: SomeRows) -> None:
+        """Ask these rows."""
+        self._rows = rows
 
     @property
     def count(self) -> int:
         """Rows."""
-        return self._fleet.count
+        return len(self._rows.at)
 
     def number(self, name: str) -> FloatArray | None:
         """Return an attribute that is a number everywhere and changes with the VMs; None for any other."""
-        return attributes.number_column(self._fleet, name)
+        return attributes.number_column(self._rows, name)
 
-    def coded(self, name: str) -> Coded | None:
+    def coded(self, name: str) -> SomeCoded:
         """Return any other attribute."""
-        return self._fleet.coded(name)
+        known = self._rows.fleet.coded(name)
+        return SomeCoded(known.codes.take(self._rows.at), known.values)
 
     def rows_with_vm(self, vm_id: int) -> Collection[int]:
-        """Return the rows that hold the VM."""
-        return self._fleet.rows_with_vm(vm_id)
+        """Return which of the rows hold the VM."""
+        rows = self._rows.fleet.rows_with_vm(vm_id)
+        return [index for row in rows for index in np.flatnonzero(self._rows.at == row).tolist()]
 
     def vm_ids(self, row: int) -> tuple[int, ...]:
-        """Return the VMs on a row."""
-        return self._fleet.vm_ids(row)
+        """Return the VMs on one of the rows."""
+        return self._rows.fleet.vm_ids(self._rows.at.item(row))

@@ -1,4 +1,4 @@
-"""The hosts as columns: one row a host, one numpy array for each thing that clauses and scores ask for.
+"""The hosts as columns: one row a host, one line of numbers for each thing that clauses and scores ask for.
 
 It is an index: who owns the records tells it of every host and of every VM that comes to a host or leaves it.
 It decides nothing, and reads no clock.
@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 from innkeeper_controller.expressions import Actual
 from innkeeper_controller.scheduling import attributes
+from innkeeper_controller.scheduling.changes import Changes
 from innkeeper_controller.scheduling.coded import Coded
 from innkeeper_controller.scheduling.members import Membership, vm_key
 from innkeeper_controller.scheduling.model import HostView, Load
+from innkeeper_controller.scheduling.remembered import Remembered
+from innkeeper_controller.scheduling.table import COLUMNS, MOVING, NO_ROOM, SAID, Table
 from innkeeper_controller.scheduling.wishes import Relation
 from innkeeper_plugins.vocabulary import HostId, VmId
 
@@ -23,24 +26,15 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-#: Columns that every fleet has; ``disk:NAME`` come beside them.
-COLUMNS: Final = (
-    "host_id", "usable", "cpu_total", "cpu_used", "cpu_free", "cpu_part", "cpu_unit", "memory_total", "memory_used",
-    "memory_free", "memory_part", "memory_unit", "vms", "load", "failures", "ends_at_s", "cluster_id",
-    "priority", "cpu_min", "cpu_max", "cpu_step", "memory_min", "memory_max", "memory_step",
-)  # fmt: skip
 #: Digits after the point that sums of fractions of cores are kept to.
 _CORE_DIGITS: Final = 6
-_FIRST_ROWS: Final = 64
-#: Masks and codes that are remembered until a host changes what it is.
-_REMEMBERED: Final = 512
-#: Changes that are remembered for those who follow them; who is further behind begins anew.
-MAX_CHANGES: Final = 65_536
-_LOAD_STEPS: Final = 16
-#: First part of the keys of ``having``.
-_IMAGES: Final = "images"
-#: What a datastore that a host does not have counts as free.
-NO_ROOM: Final = -np.inf
+_LINE: Final = {name: line for line, name in enumerate(COLUMNS)}
+_MOVING: Final = slice(0, len(MOVING))
+_SAID: Final = slice(len(MOVING), len(MOVING) + len(SAID))
+_CPU_USED, _MEMORY_USED, _VMS, _LOAD = (_LINE[name] for name in ("cpu_used", "memory_used", "vms", "load"))
+_TOTALS: Final = tuple(_LINE[name] for name in ("cpu_total", "cpu_unit", "memory_total", "memory_unit"))
+#: What version() tells of a row, beside who is on it.
+_VERSIONED: Final = ("cpu_total", "cpu_used", "memory_total", "memory_used")
 
 
 class Fleet:
@@ -53,14 +47,16 @@ class Fleet:
         self.row_of: dict[HostId, int] = {}
         #: None where the row's host is gone.
         self.views: list[HostView | None] = []
+        self.table = Table()
+        #: Rows of which anything changed.
+        self.changes = Changes()
+        #: Rows that became something else, beside what is on them.
+        self.became = Changes()
+        self.groups = Membership()
+        #: ``{scope: VMs there that keep members of a group away from their place}``
+        self.repelling: dict[str, Membership] = {}
         #: The VMs on each row: only their numbers, for what each takes would cost too much.
         self._vms: list[set[VmId]] = []
-        self._columns = {name: np.zeros(_FIRST_ROWS) for name in COLUMNS}
-        self.groups = Membership()
-        #: VMs that keep members of a group away from their place, by ``repelled_keys``.
-        self.repelling = Membership()
-        #: ``{scope: VMs on hosts that keep others away in it}``
-        self.repelling_scopes: dict[str, int] = {}
         #: ``{VM: row}``, and where it is taking a second host while it moves.
         self._place: dict[VmId, int] = {}
         self._second_place: dict[VmId, int] = {}
@@ -69,12 +65,14 @@ class Fleet:
         #: ``{row: images}`` that VMs bring to a host, until it says that it has them.
         self._coming: dict[int, set[str]] = {}
         self._free_rows: list[int] = []
-        #: Raised when a host changes what it is, beside what is on it.
-        self.static_version = 0
-        self._static: dict[Hashable, object] = {}
+        self._banned: set[int] = set()
+        self._limited: set[int] = set()
+        #: Rows that have other images than before.
+        self._fetched = Changes()
+        self._masks: Remembered[BoolArray] = Remembered(self.became)
+        self._said: Remembered[Coded] = Remembered(self.became)
+        self._images: Remembered[BoolArray] = Remembered(self._fetched)
         self._marks = np.zeros(0, dtype=np.bool_)
-        self._changes: list[int] = []
-        self._changes_before = 0
 
     # --- changes
 
@@ -88,10 +86,12 @@ class Fleet:
         self._set_totals(row, view)
         self._set_rooms(row, view, old)
         if old is None or _what_it_is(old) != _what_it_is(view):
-            self._forget_static()
-        elif old.images != view.images:
-            self._update_images(row)
-        self._note(row)
+            (self._banned.add if view.ban else self._banned.discard)(row)
+            (self._limited.add if _has_limits(view) else self._limited.discard)(row)
+            self.became.note(row)
+        if old is None or old.images != view.images:
+            self._fetched.note(row)
+        self.changes.note(row)
 
     def drop(self, host_id: HostId) -> None:
         """Let a host go; VMs that are still counted on it are counted nowhere then."""
@@ -105,13 +105,17 @@ class Fleet:
         self._vms[row] = set()
         self._cells.pop(row, None)
         self._coming.pop(row, None)
+        self._banned.discard(row)
+        self._limited.discard(row)
         self.groups.forget(row)
-        self.repelling.forget(row)
-        for column in self._columns.values():
-            column[row] = 0.0
+        for scope, membership in list(self.repelling.items()):
+            membership.forget(row)
+            if membership.is_empty:
+                del self.repelling[scope]
+        self.table.clear(row)
         self._free_rows.append(row)
-        self._forget_static()
-        self._note(row)
+        for changes in (self.became, self._fetched, self.changes):
+            changes.note(row)
 
     def take(self, host_id: HostId, load: Load) -> None:
         """Count a VM on a host; nothing where the host is not known."""
@@ -119,8 +123,7 @@ class Fleet:
         if row is None:
             return
         self._vms[row].add(load.vm_id)
-        first = self._place.setdefault(load.vm_id, row)
-        if first != row:
+        if self._place.setdefault(load.vm_id, row) != row:
             self._second_place[load.vm_id] = row
         self._count(row, load, 1)
         if load.images:
@@ -133,34 +136,33 @@ class Fleet:
             return
         self._vms[row].discard(load.vm_id)
         second = self._second_place.pop(load.vm_id, None)
-        if second is not None and second != row:
-            self._place[load.vm_id] = second
-        elif second is None:
+        if second is None:
             self._place.pop(load.vm_id, None)
+        elif second != row:
+            self._place[load.vm_id] = second
         self._count(row, load, -1)
 
     def hear(self, host_id: HostId, busy: float) -> None:
-        """Note which part of a host's processors is busy, 0 to 1; in coarse steps, for it changes all the time."""
+        """Note which part of a host's processors is busy, 0 to 1; nonsense counts as all of them."""
         row = self.row_of.get(host_id)
-        busy = round(busy * _LOAD_STEPS) / _LOAD_STEPS
-        if row is not None and self._columns["load"].item(row) != busy:
-            self._columns["load"][row] = busy
-            self._note(row)
+        busy = max(0.0, busy) if busy < 1.0 else 1.0
+        if row is not None and self.table.cells.item(_LOAD, row) != busy:
+            self.table.cells[_LOAD, row] = busy
+            self.changes.note(row)
 
     def copy(self) -> "Fleet":
         """Return a fleet that changes by itself, for what-if."""
         other = Fleet()
         other.count = self.count
-        other.row_of = dict(self.row_of)
-        other.views = list(self.views)
-        other._vms = [set(each) for each in self._vms]
-        other._columns = {name: column.copy() for name, column in self._columns.items()}
-        other.groups, other.repelling = self.groups.copy(), self.repelling.copy()
-        other.repelling_scopes = dict(self.repelling_scopes)
-        other._place, other._second_place = dict(self._place), dict(self._second_place)
+        other.row_of, other.views, other.table = dict(self.row_of), list(self.views), self.table.copy()
+        other.groups = self.groups.copy()
+        other.repelling = {scope: membership.copy() for scope, membership in self.repelling.items()}
+        other._vms = [each.copy() for each in self._vms]
+        other._place, other._second_place = self._place.copy(), self._second_place.copy()
         other._cells = {row: dict(cells) for row, cells in self._cells.items()}
         other._coming = {row: set(digests) for row, digests in self._coming.items()}
         other._free_rows = list(self._free_rows)
+        other._banned, other._limited = set(self._banned), set(self._limited)
         return other
 
     def _new_row(self, host_id: HostId) -> int:
@@ -171,128 +173,120 @@ class Fleet:
             self.count += 1
             self.views.append(None)
             self._vms.append(set())
-            if row >= len(self._columns["host_id"]):
-                self._columns = {
-                    name: np.concatenate([each, np.zeros_like(each)]) for name, each in self._columns.items()
-                }
+            if self.count >= self.table.rows:
+                self.table.grow()
+                # What is known of all rows has as many entries as there is room for rows.
+                self.became.forget()
+                self._fetched.forget()
+        self.table.clear(row)
         self.row_of[host_id] = row
-        self._columns["host_id"][row] = host_id
-        for name in self._columns:
-            if name.startswith("disk:"):
-                self._columns[name][row] = NO_ROOM
         return row
 
     def _set_totals(self, row: int, view: HostView) -> None:
-        columns = self._columns
-        columns["usable"][row] = view.usable
-        columns["failures"][row] = view.failures
-        columns["cluster_id"][row] = view.cluster_id
-        columns["priority"][row] = view.priority
-        for name, inventory in (("cpu", view.cpu), ("memory", view.memory)):
-            total = inventory.capacity
-            columns[f"{name}_total"][row] = total
-            columns[f"{name}_unit"][row] = 1.0 / total if total > 0 else 1.0
-            columns[f"{name}_min"][row] = inventory.min_unit
-            columns[f"{name}_max"][row] = inventory.max_unit
-            columns[f"{name}_step"][row] = inventory.step_size
-        self._follow(row)
+        cpu, memory = view.cpu, view.memory
+        cells, cpu_total, memory_total = self.table.cells, cpu.capacity, memory.capacity
+        cells[_SAID, row] = (
+            view.host_id,
+            view.usable,
+            view.failures,
+            view.cluster_id,
+            view.priority,
+            cpu_total,
+            1.0 / cpu_total if cpu_total > 0 else 1.0,
+            cpu.min_unit,
+            cpu.max_unit,
+            cpu.step_size,
+            memory_total,
+            1.0 / memory_total if memory_total > 0 else 1.0,
+            memory.min_unit,
+            memory.max_unit,
+            memory.step_size,
+        )
+        self._move(row, cells.item(_CPU_USED, row), cells.item(_MEMORY_USED, row), cells.item(_VMS, row))
 
     def _set_rooms(self, row: int, view: HostView, old: HostView | None) -> None:
-        for name in old.datastores if old is not None else ():
-            if name not in view.datastores:
-                self._columns[f"disk:{name}"][row] = NO_ROOM
-        for name, room in view.datastores.items():
-            given = self._column(f"given:{name}", 0.0)[row]
-            self._column(f"disk:{name}", NO_ROOM)[row] = min(room.free_mib, room.inventory.capacity - given)
+        """Count what datastores have left from what the host says now, where it says something new of them."""
+        table, rooms, before = self.table, view.datastores, old.datastores if old is not None else {}
+        for name in before:
+            if name not in rooms:
+                _, disk = table.room_lines(name)
+                table.cells[disk, row] = NO_ROOM
+        for name, room in rooms.items():
+            if before.get(name) != room:
+                given, disk = table.room_lines(name)
+                left = room.inventory.capacity - table.cells.item(given, row)
+                table.cells[disk, row] = min(room.free_mib, left)
 
-    def _column(self, name: str, empty: float) -> FloatArray:
-        column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = np.full(len(self._columns["host_id"]), empty)
-        return column
+    def _move(self, row: int, cpu_used: float, memory_used: float, vms: float) -> None:
+        """Write what is used, and what follows from it."""
+        cells = self.table.cells
+        cpu_total, cpu_unit, memory_total, memory_unit = [cells.item(line, row) for line in _TOTALS]
+        cells[_MOVING, row] = (
+            cpu_used,
+            cpu_total - cpu_used,
+            cpu_used * cpu_unit,
+            memory_used,
+            memory_total - memory_used,
+            memory_used * memory_unit,
+            vms,
+        )
 
     def _count(self, row: int, load: Load, sign: int) -> None:
-        columns, capacity = self._columns, load.capacity
-        columns["cpu_used"][row] = round(columns["cpu_used"].item(row) + sign * capacity.cpu_cores, _CORE_DIGITS)
-        columns["memory_used"][row] += sign * capacity.memory_mib
-        columns["vms"][row] += sign
-        for name, mib in load.datastores.items():
-            self._column(f"given:{name}", 0.0)[row] += sign * mib
-            self._column(f"disk:{name}", NO_ROOM)[row] -= sign * mib
+        cells, capacity = self.table.cells, load.capacity
+        self._move(
+            row,
+            round(cells.item(_CPU_USED, row) + sign * capacity.cpu_cores, _CORE_DIGITS),
+            cells.item(_MEMORY_USED, row) + sign * capacity.memory_mib,
+            cells.item(_VMS, row) + sign,
+        )
+        if load.datastores:
+            self._count_rooms(row, load, sign)
         if load.groups:
             self.groups.add(load.groups, row, sign)
+        if load.terms:
+            self._count_terms(row, load, sign)
+        if load.numa_cells or load.pci_addresses:
+            special = self._cells.setdefault(row, {})
+            if sign > 0:
+                special[load.vm_id] = load
+            else:
+                special.pop(load.vm_id, None)
+        self.changes.note(row)
+
+    def _count_rooms(self, row: int, load: Load, sign: int) -> None:
+        table = self.table
+        for name, mib in load.datastores.items():
+            if mib:
+                given, disk = table.room_lines(name)
+                table.cells[given, row] = table.cells.item(given, row) + sign * mib
+                table.cells[disk, row] = table.cells.item(disk, row) - sign * mib
+
+    def _count_terms(self, row: int, load: Load, sign: int) -> None:
         for term in load.terms:
             if term.relation is Relation.APART and term.is_hard:
-                self.repelling.add(repelled_keys(term.scope, term.groups, term.vm_ids), row, sign)
-                self.repelling_scopes[term.scope] = self.repelling_scopes.get(term.scope, 0) + sign
-        if load.numa_cells or load.pci_addresses:
-            cells = self._cells.setdefault(row, {})
-            if sign > 0:
-                cells[load.vm_id] = load
-            else:
-                cells.pop(load.vm_id, None)
-        self._follow(row)
-        self._note(row)
-
-    def _follow(self, row: int) -> None:
-        """Bring the columns that follow from others up to date."""
-        columns = self._columns
-        for name in ("cpu", "memory"):
-            total, used = columns[f"{name}_total"].item(row), columns[f"{name}_used"].item(row)
-            columns[f"{name}_free"][row] = total - used
-            columns[f"{name}_part"][row] = used * columns[f"{name}_unit"].item(row)
-
-    def _forget_static(self) -> None:
-        self.static_version += 1
-        self._static.clear()
+                membership = self.repelling.get(term.scope)
+                if membership is None:
+                    membership = self.repelling[term.scope] = Membership()
+                membership.add(repelled_keys(term.groups, term.vm_ids), row, sign)
+                if membership.is_empty:
+                    del self.repelling[term.scope]
 
     def _bring_images(self, row: int, digests: Iterable[str]) -> None:
-        view = self.views[row]
-        missing = [digest for digest in digests if view is not None and digest not in view.images]
+        view, coming = self.views[row], self._coming.get(row, ())
+        missing = [digest for digest in digests if view and digest not in view.images and digest not in coming]
         if missing:
             self._coming.setdefault(row, set()).update(missing)
-            self._update_images(row)
-
-    def _update_images(self, row: int) -> None:
-        """Bring the remembered flags of images up to date for a host."""
-        for key, column in self._static.items():
-            if isinstance(key, tuple) and key[0] == _IMAGES:
-                column[row] = self._has_image(row, key[1])  # type: ignore[index]  # a column of flags
-
-    def _has_image(self, row: int, digest: str) -> bool:
-        view = self.views[row]
-        return view is not None and (digest in view.images or digest in self._coming.get(row, ()))
-
-    def _note(self, row: int) -> None:
-        self._changes.append(row)
-        if len(self._changes) > MAX_CHANGES:
-            self._changes_before += len(self._changes)
-            self._changes.clear()
+            self._fetched.note(row)
 
     # --- what followers, clauses and scores ask
 
-    @property
-    def changes_seen(self) -> int:
-        """How many changes of rows there were, for ``changed_since``."""
-        return self._changes_before + len(self._changes)
-
-    def changed_since(self, seen: int) -> list[int] | None:
-        """Return the rows that changed since, in order; None where they are no longer known."""
-        begin = seen - self._changes_before
-        return self._changes[begin:] if begin >= 0 else None
-
     def number(self, name: str) -> FloatArray:
-        """Return a column of ``COLUMNS`` or ``disk:NAME``; a datastore that no host has has no room anywhere.
+        """Return a column of ``table.COLUMNS`` or ``disk:NAME``; a datastore that no host has has no room anywhere.
 
         Raises:
             KeyError: there is no such column.
         """
-        column = self._columns.get(name)
-        if column is None:
-            if not name.startswith("disk:"):
-                raise KeyError(name)
-            column = self._column(name, NO_ROOM)
-        return column[: self.count]
+        return self.table.column(name, self.table.cells[:, : self.count])
 
     def each(self, key: Hashable, holds: Callable[[HostView], bool]) -> BoolArray:
         """Return what ``holds`` says of each host, False for rows without one; remembered under the key.
@@ -301,54 +295,85 @@ class Fleet:
             key: The same for functions that say the same.
             holds: Reads only what the host is.
         """
-        return self.static(key, lambda: self._each(holds))  # type: ignore[return-value]  # as made below
+        views = self.views
 
-    def _each(self, holds: Callable[[HostView], bool]) -> BoolArray:
-        said = (view is not None and holds(view) for view in self.views)
-        return np.fromiter(said, dtype=np.bool_, count=self.count)
+        def said(rows: Iterable[int]) -> list[bool]:
+            return [(view := views[row]) is not None and holds(view) for row in rows]
+
+        return self.mask(key, lambda rows: np.array(said(rows.tolist()), dtype=np.bool_))
+
+    def mask(self, key: Hashable, asked: Callable[[IntArray], BoolArray]) -> BoolArray:
+        """Return what was asked of each row, remembered under the key; False for rows that are not in use yet.
+
+        Args:
+            key: The same for functions that say the same.
+            asked: Says it of some rows; reads only what hosts are.
+        """
+
+        def make() -> BoolArray:
+            mask = np.zeros(self.table.rows, dtype=np.bool_)
+            mask[: self.count] = asked(np.arange(self.count))
+            return mask
+
+        def mend(mask: BoolArray, rows: list[int]) -> None:
+            at = np.unique(rows)
+            mask[at] = asked(at)
+
+        return self._masks.get(key, make, mend)
 
     def having(self, digest: str) -> BoolArray:
         """Return which hosts have an image in their cache, or will have it because a VM on them starts from it."""
-        return self.static(  # type: ignore[return-value]  # as made here
-            (_IMAGES, digest),
-            lambda: np.fromiter((self._has_image(row, digest) for row in range(self.count)), np.bool_, self.count),
-        )
+
+        def make() -> BoolArray:
+            mask = np.zeros(self.table.rows, dtype=np.bool_)
+            mend(mask, range(self.count))
+            return mask
+
+        def mend(mask: BoolArray, rows: Iterable[int]) -> None:
+            for row in rows:
+                view = self.views[row]
+                mask[row] = view is not None and (digest in view.images or digest in self._coming.get(row, ()))
+
+        return self._images.get(digest, make, mend)
 
     @property
     def has_bans(self) -> bool:
         """Whether any host is banned."""
-        return bool(self.static("bans", lambda: any(view.ban for view in self.views if view is not None)))
+        return bool(self._banned)
 
     @property
     def has_limits(self) -> bool:
         """Whether any host limits what one VM takes."""
-        return bool(self.static("limits", lambda: any(_has_limits(view) for view in self.views if view is not None)))
+        return bool(self._limited)
 
     def marks(self) -> BoolArray:
         """Return flags that are all False, to be borrowed: whoever sets some sets them back."""
         if len(self._marks) < self.count:
-            self._marks = np.zeros(len(self._columns["host_id"]), dtype=np.bool_)
+            self._marks = np.zeros(self.table.rows, dtype=np.bool_)
         return self._marks
 
     def coded(self, name: str) -> Coded:
         """Return an attribute of hosts by number; see ``expressions.columns``."""
-        said = (view.attributes.get(name) if view is not None else None for view in self.views)
-        return self.static(("attribute", name), lambda: Coded(said, self.count))  # type: ignore[return-value]  # as made
+        return self._coded(("attribute", name), lambda view: view.attributes.get(name))
 
     def places(self, scope: str) -> Coded:
         """Return the value of a label by number."""
-        said = (view.labels.get(scope) if view is not None else None for view in self.views)
-        return self.static(("place", scope), lambda: Coded(said, self.count))  # type: ignore[return-value]  # as made
+        return self._coded(("place", scope), lambda view: view.labels.get(scope))
 
-    def static(self, key: Hashable, make: Callable[[], object]) -> object:
-        """Return what ``make`` gives, remembered until a host changes what it is."""
-        found = self._static.get(key)
-        if found is None:
-            if len(self._static) >= _REMEMBERED:
-                self._static.clear()
-                self.static_version += 1
-            found = self._static[key] = make()
-        return found
+    def _coded(self, key: Hashable, read: Callable[[HostView], Actual | None]) -> Coded:
+        def said(row: int) -> Actual | None:
+            view = self.views[row]
+            return read(view) if view is not None else None
+
+        def mend(coded: Coded, rows: list[int]) -> None:
+            coded.say((row, said(row)) for row in rows)
+
+        def make() -> Coded:
+            coded = Coded(self.table.rows)
+            coded.say((row, said(row)) for row in range(self.count))
+            return coded
+
+        return self._said.get(key, make, mend)
 
     def vm_ids(self, row: int) -> tuple[VmId, ...]:
         """Return the VMs on a host, in order."""
@@ -379,8 +404,11 @@ class Fleet:
         return {view.host_id: self._picture_of(row, view) for row, view in enumerate(self.views) if view is not None}
 
     def _picture_of(self, row: int, view: HostView) -> tuple[object, ...]:
-        numbers = {name: column.item(row) for name, column in self._columns.items() if column.item(row) != NO_ROOM}
-        return view, numbers, self.vm_ids(row), self._cells.get(row, {})
+        cells = self.table.cells
+        numbers = {name: cells.item(line, row) for name, line in self.table.index.items()}
+        said = {name: number for name, number in numbers.items() if number not in {0.0, NO_ROOM}}
+        groups = [self.groups.of_row(row), {scope: each.of_row(row) for scope, each in self.repelling.items()}]
+        return view, said, self.vm_ids(row), self._cells.get(row) or {}, groups
 
     def __eq__(self, other: object) -> bool:
         """Whether two fleets say the same."""
@@ -391,19 +419,18 @@ class Fleet:
     def version(self) -> str:
         """Return a text that is the same while no host and no VM has come, gone, moved or changed in what it takes."""
         digest = hashlib.blake2b(digest_size=8)
-        for row in sorted(self, key=lambda each: self.views[each].host_id):  # type: ignore[union-attr]  # it has a host
+        lines = [self.table.index[name] for name in _VERSIONED]
+        for host_id, row in sorted(self.row_of.items()):
             view = self.views[row]
-            assert view is not None, "rows of the iteration have hosts"
-            numbers = [
-                self._columns[name].item(row) for name in ("cpu_total", "cpu_used", "memory_total", "memory_used")
-            ]
-            digest.update(repr((view.host_id, view.usable, view.ban, numbers, self.vm_ids(row))).encode())
+            assert view is not None, "the row has a host"
+            numbers = [self.table.cells.item(line, row) for line in lines]
+            digest.update(repr((host_id, view.usable, view.ban, numbers, self.vm_ids(row))).encode())
         return digest.hexdigest()
 
 
-def repelled_keys(scope: str, groups: Iterable[str], vm_ids: Iterable[int]) -> list[str]:
-    """Return the keys of ``Fleet.repelling`` for those whom a hard term keeps away, with its scope."""
-    return [f"{scope}/{key}" for key in (*groups, *map(vm_key, vm_ids))]
+def repelled_keys(groups: Iterable[str], vm_ids: Iterable[int]) -> list[str]:
+    """Return the keys in ``Fleet.repelling`` for those whom a hard term keeps away."""
+    return [*groups, *map(vm_key, vm_ids)]
 
 
 def _has_limits(view: HostView) -> bool:

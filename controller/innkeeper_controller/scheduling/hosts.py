@@ -6,7 +6,7 @@ import numpy as np
 
 from innkeeper_controller.expressions import Actual, CompiledRank, CompiledRequirement
 from innkeeper_controller.expressions.columns import CodeArray
-from innkeeper_controller.scheduling.expressed import ExpressedFleet
+from innkeeper_controller.scheduling.expressed import ExpressedRows
 from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray, IntArray
 from innkeeper_controller.scheduling.model import HostView
 
@@ -22,16 +22,16 @@ class Rows:
         self.at = at
 
     def number(self, name: str) -> FloatArray:
-        """Return a column: ``cpu_free``, ``memory_part``, ``disk:default``; see ``fleet.COLUMNS``."""
-        return self.fleet.number(name)[self.at]
+        """Return a column: ``cpu_free``, ``memory_part``, ``disk:default``; see ``table.COLUMNS``."""
+        return self.fleet.number(name).take(self.at)
 
     def each(self, key: Hashable, holds: Callable[[HostView], bool]) -> BoolArray:
         """Return what ``holds`` says of each host, remembered under the key; see ``Fleet.each``."""
-        return self.fleet.each(key, holds)[self.at]
+        return self.fleet.each(key, holds).take(self.at)
 
     def having(self, digest: str) -> BoolArray:
         """Return which hosts have an image."""
-        return self.fleet.having(digest)[self.at]
+        return self.fleet.having(digest).take(self.at)
 
     def among(self, rows: Iterable[IntArray]) -> BoolArray:
         """Return which of these rows are in any of the arrays."""
@@ -39,22 +39,22 @@ class Rows:
         marks = self.fleet.marks()
         for each in found:
             marks[each] = True
-        mask = marks[self.at]
+        mask = marks.take(self.at)
         for each in found:
             marks[each] = False
         return mask
 
     def places(self, scope: str) -> CodeArray:
         """Return the number of each host's place in the scope; -1 for hosts without the label."""
-        return self.fleet.places(scope).codes[self.at]
+        return self.fleet.places(scope).codes.take(self.at)
 
     def meeting(self, requirement: CompiledRequirement) -> BoolArray:
         """Return which hosts meet a requirement."""
-        return requirement.mask(ExpressedFleet(self.fleet), self.at)
+        return requirement.mask(ExpressedRows(self))
 
     def ranked(self, rank: CompiledRank) -> FloatArray:
         """Return what a rank gives each host."""
-        return rank.vector(ExpressedFleet(self.fleet), self.at)
+        return rank.vector(ExpressedRows(self))
 
 
 class OneHost:

@@ -8,6 +8,7 @@ The choice is the one that trying every host would make; identical VMs share the
 from collections.abc import Iterable
 
 from innkeeper_controller.scheduling.alike import Alike, kind_of
+from innkeeper_controller.scheduling.blocks import DEFAULT_SIZES, Sizes
 from innkeeper_controller.scheduling.clauses import CLAUSES, Clause
 from innkeeper_controller.scheduling.devices import granted
 from innkeeper_controller.scheduling.fleet import Fleet
@@ -23,7 +24,12 @@ class Placer:
     """Places VMs on one fleet by one policy."""
 
     def __init__(
-        self, fleet: Fleet, policy: Policy = POLICIES["packing"], clauses: tuple[Clause, ...] = CLAUSES
+        self,
+        fleet: Fleet,
+        policy: Policy = POLICIES["packing"],
+        clauses: tuple[Clause, ...] = CLAUSES,
+        *,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
         """Place on this fleet, which may change in between.
 
@@ -31,14 +37,15 @@ class Placer:
             fleet: The hosts.
             policy: What makes a host good.
             clauses: What has to hold.
+            sizes: How the search cuts the fleet up.
         """
         self.fleet = fleet
-        self.search = Search(fleet, policy, clauses)
+        self.search = Search(fleet, policy, clauses, sizes)
         self._alike = Alike(self.search)
 
     def choose(self, demand: Demand) -> Placement | None:
         """Return the best host for a VM, which takes nothing yet; None where it fits on none."""
-        kind = kind_of(demand)
+        kind = kind_of(demand, self.fleet)
         best = self._alike.best(demand, kind) if kind is not None else self.search.best(demand)
         return _placement(demand, best) if best is not None else None
 

@@ -83,9 +83,14 @@ class Membership:
                 summed[row] = summed.get(row, 0) + count
         return summed
 
-    def is_empty(self, keys: Iterable[str]) -> bool:
-        """Say whether no host holds any of them."""
-        return not any(key in self._of for key in keys)
+    @property
+    def is_empty(self) -> bool:
+        """Whether no group has any member."""
+        return not self._of
+
+    def of_row(self, row: int) -> dict[str, int]:
+        """Return ``{group: members on one host}``."""
+        return {key: members.counts[row] for key, members in self._of.items() if row in members.counts}
 
 
 def vm_key(vm_id: int) -> str:

@@ -1,22 +1,20 @@
 """Finds the best host for a VM: the one that looking at every host would find, without looking at every host."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from innkeeper_controller.scheduling.blocks import Blocks
+from innkeeper_controller.scheduling.blocks import DEFAULT_SIZES, Blocks, Sizes
 from innkeeper_controller.scheduling.clauses import CLAUSES, Clause
 from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray, IntArray
 from innkeeper_controller.scheduling.hosts import Rows, all_rows
 from innkeeper_controller.scheduling.model import Demand
 from innkeeper_controller.scheduling.scores import End, Policy, Score, concerned, total_score
 
-#: Blocks that are looked into at first; twice as many each time that the best is not sure yet.
-_FIRST_BLOCKS: Final = 1
-#: Fewer hosts than this are all looked at.
-FEW_HOSTS: Final = 512
+#: Blocks that are looked at together after the first one; twice as many each time that the best is not sure yet.
+_NEXT_BLOCKS: Final = 8
 
 
 class Best(NamedTuple):
@@ -50,45 +48,44 @@ class Question:
 class Search:
     """Searches one fleet by one policy; follows the fleet as it changes."""
 
-    def __init__(self, fleet: Fleet, policy: Policy, clauses: tuple[Clause, ...] = CLAUSES) -> None:
+    def __init__(
+        self, fleet: Fleet, policy: Policy, clauses: tuple[Clause, ...] = CLAUSES, sizes: Sizes = DEFAULT_SIZES
+    ) -> None:
         """Search this fleet.
 
         Args:
             fleet: The hosts.
             policy: What makes a host good.
             clauses: What has to hold.
+            sizes: How it is cut into blocks.
         """
         self.fleet = fleet
         self.policy = policy
         self.clauses = clauses
+        self._sizes = sizes
         self._blocks: Blocks | None = None
-        self._static_version = -1
+        self._static = tuple([clause for clause in clauses if clause.reads is not None])
+        self._quick = tuple([clause for clause in clauses if clause.reads is None and not clause.is_slow])
+        self._slow = tuple([clause for clause in clauses if clause.is_slow])
 
     def question(self, demand: Demand) -> Question:
         """Return the demand with all that does not depend on what is left on hosts looked up."""
-        mine = [clause for clause in self.clauses if clause.concerns(demand, self.fleet)]
-        static = [clause for clause in mine if clause.reads is not None]
-        key = ("eligible", *((clause.name, clause.reads(demand)) for clause in static if clause.reads is not None))
+        fleet = self.fleet
+        static = [clause for clause in self._static if clause.concerns(demand, fleet)]
+        key = tuple([(clause.name, clause.reads(demand)) for clause in static if clause.reads is not None])
         return Question(
             demand=demand,
             key=key,
-            eligible=self.fleet.static(key, lambda: self._eligible(demand, static)),  # type: ignore[arg-type]  # a mask
-            clauses=tuple([clause for clause in mine if clause.reads is None and not clause.is_slow]),
-            slow=tuple([clause for clause in mine if clause.is_slow]),
+            eligible=fleet.mask(("eligible", key), lambda at: _holding(static, demand, Rows(fleet, at))),
+            clauses=tuple([clause for clause in self._quick if clause.concerns(demand, fleet)]),
+            slow=tuple([clause for clause in self._slow if clause.concerns(demand, fleet)]),
             policy=concerned(self.policy, demand),
         )
-
-    def _eligible(self, demand: Demand, static: list[Clause]) -> BoolArray:
-        hosts = all_rows(self.fleet)
-        mask = np.ones(self.fleet.count, dtype=np.bool_)
-        for clause in static:
-            mask &= clause.holds(demand, hosts)
-        return mask
 
     def best(self, demand: Demand) -> Best | None:
         """Return the best host for a VM; None where it fits on none."""
         question = self.question(demand)
-        if demand.rank is not None or self.fleet.count <= FEW_HOSTS:
+        if demand.rank is not None or self.fleet.count <= self._sizes.few:
             return self.best_of(question, all_rows(self.fleet).at)
         return self._best_by_blocks(question)
 
@@ -104,11 +101,26 @@ class Search:
 
     def fitting(self, question: Question, at: IntArray) -> IntArray:
         """Return those of the rows on which the VM fits, by all clauses but the slow ones."""
-        hosts = Rows(self.fleet, at)
-        mask = question.eligible[at]
-        for clause in question.clauses:
-            mask &= clause.holds(question.demand, hosts)
-        return at[mask]
+        return at[_fits(question, Rows(self.fleet, at))]
+
+    def _best_of_window(self, question: Question, hosts: Rows) -> Best | None:
+        """Return the best of rows that lie side by side: they are scored before it is known which of them fit."""
+        if not len(hosts.at):
+            return None
+        fits = _fits(question, hosts)
+        scores = total_score(question.policy, question.demand, hosts)
+        if question.slow:
+            return self._first_that_fits(question, hosts.at[fits], None, scores[fits])
+        scores = np.where(fits, scores, -np.inf)
+        index = scores.argmax().item()
+        score = scores.item(index)
+        if score == -np.inf:
+            return None
+        ids = hosts.number("host_id")
+        top = (scores == score).nonzero()[0]
+        if len(top) > 1:
+            index = top[ids[top].argmin()].item()
+        return Best(0.0, score, ids.item(index), hosts.at.item(index))
 
     def _first_that_fits(
         self, question: Question, at: IntArray, ranks: FloatArray | None, scores: FloatArray
@@ -128,47 +140,78 @@ class Search:
         return None
 
     def _best_by_blocks(self, question: Question) -> Best | None:
-        blocks, changed = self._up_to_date()
-        bounds = self._bounds(question, blocks)
-        hopeful = np.flatnonzero(bounds > -np.inf)
-        if len(hopeful) > 1:
-            hopeful = hopeful[np.lexsort((blocks.lowest_id[hopeful], -bounds[hopeful]))]
-        best: Best | None = None
-        begin, many = 0, _FIRST_BLOCKS
-        at = changed
-        while True:
-            chosen = hopeful[begin : begin + many]
-            if len(chosen):
-                at = np.concatenate([at, blocks.rows_of(chosen)])
-            found = self.best_of(question, at) if len(at) else None
+        blocks = self._up_to_date()
+        bounds = _bounds(question, blocks)
+        lowest_id = blocks.lowest_id
+        first = _first_block(bounds, lowest_id)
+        best = self._best_of_window(question, blocks.hot_with(first))
+        if first is not None:
+            bounds[first] = -np.inf
+        many = _NEXT_BLOCKS
+        while len(hopeful := _hopeful(best, bounds, lowest_id)):
+            if len(hopeful) > many:
+                hopeful = hopeful[np.lexsort((lowest_id[hopeful], -bounds[hopeful]))[:many]]
+                many *= 2
+            found = self.best_of(question, blocks.rows_of(hopeful))
             if found is not None and found.beats(best):
                 best = found
-            begin, many = begin + many, many * 2
-            if begin >= len(hopeful) or _is_sure(best, hopeful[begin], bounds, blocks):
-                return best
-            at = changed[:0]
+            bounds[hopeful] = -np.inf
+        return best
 
-    def _up_to_date(self) -> tuple[Blocks, IntArray]:
+    def _up_to_date(self) -> Blocks:
         blocks = self._blocks
-        if blocks is not None and self._static_version == self.fleet.static_version:
-            changed = blocks.changed()
-            if changed is not None:
-                return blocks, changed
-        self._static_version = self.fleet.static_version
-        self._blocks = blocks = Blocks(self.fleet, self.policy)
-        return blocks, np.zeros(0, dtype=np.int64)
+        if blocks is None or not blocks.follow():
+            blocks = self._blocks = Blocks(self.fleet, self.policy, self._sizes)
+        return blocks
 
-    def _bounds(self, question: Question, blocks: Blocks) -> FloatArray:
-        """Return how good the best host of each block can be at most; -inf where none can fit."""
-        demand = question.demand
-        mask = blocks.any(question.key, question.eligible)
-        for clause in question.clauses:
-            if clause.grows:
-                mask = mask & clause.holds(demand, blocks.highest)  # type: ignore[arg-type]  # asks for numbers only
-        bounds = np.zeros(len(blocks.starts))
-        for score, weight in question.policy:
-            bounds += _bound(demand, score, weight, blocks)
-        return np.where(mask, bounds, -np.inf)
+
+def _fits(question: Question, hosts: Rows) -> BoolArray:
+    mask = question.eligible.take(hosts.at)
+    for clause in question.clauses:
+        mask &= clause.holds(question.demand, hosts)
+    return mask
+
+
+def _holding(clauses: Sequence[Clause], demand: Demand, hosts: Rows) -> BoolArray:
+    mask = np.ones(len(hosts.at), dtype=np.bool_)
+    for clause in clauses:
+        mask &= clause.holds(demand, hosts)
+    return mask
+
+
+def _bounds(question: Question, blocks: Blocks) -> FloatArray:
+    """Return how good the best host of each block can be at most; -inf where none can fit."""
+    demand = question.demand
+    mask = blocks.any(question.key, question.eligible)
+    for clause in question.clauses:
+        if clause.grows:
+            mask = mask & clause.holds(demand, blocks.highest)  # type: ignore[arg-type]  # asks for numbers only
+    bounds: FloatArray | float = 0.0
+    for score, weight in question.policy:
+        bounds = bounds + _bound(demand, score, weight, blocks)
+    return np.where(mask, bounds, -np.inf)
+
+
+def _first_block(bounds: FloatArray, lowest_id: FloatArray) -> int | None:
+    """Return the block that may have the best host; None where no block has any."""
+    if not len(bounds):
+        return None
+    block = bounds.argmax().item()
+    bound = bounds.item(block)
+    if bound == -np.inf:
+        return None
+    top = (bounds == bound).nonzero()[0]
+    return block if len(top) == 1 else int(top[lowest_id[top].argmin()])
+
+
+def _hopeful(best: Best | None, bounds: FloatArray, lowest_id: FloatArray) -> IntArray:
+    """Return the blocks that may have a better host."""
+    if best is None:
+        return (bounds > -np.inf).nonzero()[0]
+    found = (bounds >= best.score).nonzero()[0]
+    if not len(found):
+        return found
+    return found[(bounds[found] > best.score) | (lowest_id[found] < best.host_id)]
 
 
 def _bound(demand: Demand, score: Score, weight: float, blocks: Blocks) -> FloatArray | float:
@@ -176,14 +219,6 @@ def _bound(demand: Demand, score: Score, weight: float, blocks: Blocks) -> Float
         return max(0.0, weight)
     is_high = (score.greatest_at is End.HIGHEST) == (weight > 0)
     return weight * score.of(demand, blocks.highest if is_high else blocks.lowest)  # type: ignore[arg-type]  # numbers only
-
-
-def _is_sure(best: Best | None, block: int, bounds: FloatArray, blocks: Blocks) -> bool:
-    """Say whether no host of the block, and so of none behind it, can beat the best."""
-    if best is None:
-        return False
-    bound = bounds.item(block)
-    return bound < best.score or (bound == best.score and blocks.lowest_id.item(block) > best.host_id)
 
 
 def _index_of_best(ids: FloatArray, ranks: FloatArray | None, scores: FloatArray) -> int:
