@@ -1,76 +1,28 @@
 """Why a VM is where it is, in the words that `inn vm why` prints; it decides and changes nothing."""
 
-from collections.abc import Iterable
-
-from innkeeper_controller import actions, operations, planner
-from innkeeper_controller.departures import policy_of_turn
-from innkeeper_controller.fitting import demand_of
+from innkeeper_controller import operations, planner
 from innkeeper_controller.records import Host, Operation, OperationStatus, VmRecord
-from innkeeper_controller.scheduling.search import Search
-from innkeeper_controller.scheduling.verdicts import verdicts
-from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import HostId, VmState
+from innkeeper_controller.turn import Turn
+from innkeeper_controller.waiting_reasons import explain_waiting
+from innkeeper_plugins.vocabulary import VmState
 
 
-def explain(turn: Turn, vm: VmRecord, operation: Operation | None) -> dict[str, object]:
-    """Return the fields of ``requests.vms.Why`` that say why the VM is where it is."""
+def explain(turn: Turn, vm: VmRecord, operation: Operation | None, limit: int | None) -> dict[str, object]:
+    """Return the fields of ``requests.vms.Why`` that say why the VM is where it is.
+
+    Args:
+        turn: The turn.
+        vm: The VM.
+        operation: Its present or last one.
+        limit: Hosts that are told of one that waits; None for all.
+    """
     if vm.state in {VmState.PENDING, VmState.HOLD}:
-        return _explain_waiting(turn, vm)
+        return explain_waiting(turn, vm, limit)
     if operation is not None and vm.operation_id is not None:
         return _explain_operation(turn, vm, operation)
     if vm.state is VmState.FAILED:
         return _explain_failed(vm, operation)
     return _explain_rest(turn, vm, operation)
-
-
-def _explain_waiting(turn: Turn, vm: VmRecord) -> dict[str, object]:
-    hosts = list(turn.cluster.hosts.values())
-    held = vm.state is VmState.HOLD
-    position = 0 if held else list(turn.cluster.pending).index(vm.vm_id) + 1
-    if not hosts:
-        return {"reason": "There is no host yet.", "advice": "Add one: inn host add NAME.", "queue_position": position}
-    found = verdicts(demand_of(turn.cluster, vm), Search(turn.cluster.fleet, policy_of_turn(turn)))
-    fitting = [each for each in found.hosts if each.fits]
-    if held:
-        reason = f"It is held; {len(fitting)} of {len(hosts)} hosts could take it."
-        advice = f"Give it to the scheduler: inn vm release {vm.vm_id}; or choose: inn vm deploy {vm.vm_id} HOST."
-    elif turn.settings.scheduler == "none":
-        reason = f"The scheduler is off; {len(fitting)} of {len(hosts)} hosts could take the VM."
-        advice = f"Deploy it by hand: inn vm deploy {vm.vm_id} HOST."
-    elif fitting:
-        reason, advice = _refused_plan(turn, vm, (turn.cluster.hosts[HostId(each.host_id)] for each in fitting))
-    else:
-        reason = f"None of {len(hosts)} hosts can take the VM as things stand."
-        advice = "It starts by itself as soon as one can."
-    return {
-        "reason": reason,
-        "advice": advice,
-        "queue_position": position,
-        "hosts": [
-            {
-                "host": each.host_name,
-                "fits": each.fits,
-                "obstacles": [(obstacle.clause, obstacle.message) for obstacle in each.obstacles],
-                "scores": dict(each.scores),
-            }
-            for each in found.hosts
-        ],
-        "counts": dict(found.counts),
-        "nearest_miss": found.nearest_miss,
-    }
-
-
-def _refused_plan(turn: Turn, vm: VmRecord, hosts: Iterable[Host]) -> tuple[str, str]:
-    """Say what stands in the way of a VM that fits: its place in the queue, or a plan that cannot be made."""
-    reason = ""
-    for host in hosts:
-        try:
-            actions.plan_deployment(turn, vm, host)
-        except RefusalError as error:
-            reason = str(error)
-        else:
-            return "It fits and is about to be placed.", ""
-    return reason, "It starts by itself as soon as that is mended."
 
 
 def _explain_operation(turn: Turn, vm: VmRecord, operation: Operation) -> dict[str, object]:

@@ -17,9 +17,8 @@ from innkeeper_controller.scheduling import queue
 from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Demand, Placement
 from innkeeper_controller.scheduling.queue import Limits
-from innkeeper_controller.scheduling.verdicts import counts_of
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_controller.waits import waiting_words
+from innkeeper_controller.waits import why_waits
 from innkeeper_plugins.vocabulary import HostId, VmId, VmState
 
 _replace = msgspec.structs.replace
@@ -152,8 +151,7 @@ class Scheduler:
         last = self._noted_at_s.get(vm.vm_id)
         if last is not None and turn.now_s - last < NOTE_INTERVAL_S:
             return vm.waits_for
-        counts = counts_of(self._demand_of(turn.cluster, vm), self._placer_for(turn).search)
-        return waiting_words(counts, len(turn.cluster.hosts))
+        return why_waits(turn.cluster, vm, self._demand_of(turn.cluster, vm), self._placer_for(turn).search)
 
     def _note(self, turn: Turn, vm: VmRecord, words: str) -> None:
         """Keep in the VM's record why it waits."""

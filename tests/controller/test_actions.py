@@ -130,7 +130,7 @@ def test_every_verb_of_a_vms_life_is_among_them():
         ({"state": HostState.OFFLINE}, "in_use", "Host h2 is offline; enable it (`inn host enable h2`)."),
         ({"memory_mib": 511}, "no_capacity", "512 MiB of memory are needed, 511 MiB of 511 MiB are free"),
         ({"cpu_cores": 0.5}, "no_capacity", "1 core is needed, 0.5 of 0.5 are free"),
-        ({"cpu_cores": float("nan")}, "no_capacity", "1 core is needed, nan of nan are free"),
+        ({"cpu_cores": float("nan")}, "no_capacity", "1 core is needed, none of 0 is free"),
         ({"has": drivers()[:1]}, "no_capacity", "the host has no hypervisor driver at all"),
         (
             {"has": drivers(transfer=["copy"])},

@@ -3,14 +3,13 @@
 import itertools
 from typing import Any
 
-import msgspec
-
-from innkeeper_controller import access, actions, departures, reasons, submission
+from innkeeper_controller import access, actions, departures, submission
 from innkeeper_controller.access import Right
 from innkeeper_controller.records import VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Need, Request, Who
-from innkeeper_controller.requests.views import OperationView, VmDetail, VmView, operation_view, vm_detail, vm_view
+from innkeeper_controller.requests.views import VmDetail, VmView, vm_detail, vm_view
+from innkeeper_controller.requests.why import Why, WhyVm, why
 from innkeeper_controller.turn import Mistake, RefusalError, Turn
 from innkeeper_plugins.steps import script_line
 from innkeeper_plugins.vocabulary import HostId, Value, VmState
@@ -114,35 +113,6 @@ class Script(Value):
     lines: tuple[tuple[str, str], ...]
 
 
-class HostVerdict(Value):
-    """Why one host can or cannot take the VM."""
-
-    host: str
-    fits: bool
-    #: ``(clause, why, with the numbers)``
-    obstacles: tuple[tuple[str, str], ...] = ()
-    scores: dict[str, float] = {}
-
-
-class Why(Value):
-    """Why the VM is where it is."""
-
-    vm_id: int
-    name: str
-    state: str
-    #: One sentence.
-    reason: str
-    #: What to do about it, one sentence; empty for nothing.
-    advice: str = ""
-    #: Place among the waiting, counted from 1; 0 where it does not wait.
-    queue_position: int = 0
-    hosts: tuple[HostVerdict, ...] = ()
-    #: ``{clause: hosts that it keeps out}``
-    counts: dict[str, int] = {}
-    nearest_miss: str = ""
-    operation: OperationView | None = None
-
-
 def submit(turn: Turn, params: SubmitVm) -> Submitted:
     """Check the template, lease the addresses and store the VMs as PENDING, all or none."""
     name = {"NAME": params.name} if params.name else {}
@@ -235,21 +205,6 @@ def plan(turn: Turn, params: OneVm) -> Script:
     )
 
 
-def why(turn: Turn, params: OneVm) -> Why:
-    """Explain the VM's state, and for one that waits each host's verdict."""
-    vm = find.vm(turn, params.vm_id)
-    operation = find.operation_of(turn.cluster, vm)
-    explained: dict[str, Any] = reasons.explain(turn, vm, operation)
-    explained["hosts"] = msgspec.convert(explained.get("hosts", ()), type=tuple[HostVerdict, ...])
-    return Why(
-        vm_id=vm.vm_id,
-        name=vm.name,
-        state=vm.state.value,
-        operation=operation_view(turn.cluster, operation) if operation else None,
-        **explained,
-    )
-
-
 def _simple(verb: str, summary: str, right: Right = Right.MANAGE) -> Request:
     def handler(turn: Turn, params: OneVm) -> Acted:
         vm = find.vm(turn, params.vm_id)
@@ -335,7 +290,7 @@ REQUESTS = (
         "Show the transfer script of the present or last operation.",
         plan,
     ),
-    read_row("why", "/v1/vms/{vm_id}/why", OneVm, Why, "Explain why the VM is where it is.", why),
+    read_row("why", "/v1/vms/{vm_id}/why", WhyVm, Why, "Explain why the VM is where it is.", why),
     act("deploy", DeployVm, "Deploy a waiting VM on the host that you choose.", deploy, Right.ADMIN),
     act("migrate", MigrateVm, "Move a VM to another host, saved and restored, or live.", migrate, Right.ADMIN),
     act(

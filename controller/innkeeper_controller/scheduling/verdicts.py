@@ -217,7 +217,10 @@ def _reasons(obstacles: Sequence[Obstacle]) -> str:
 
 def _closest(nearest: HostVerdict) -> str:
     """Return the host and what it lacks in few words."""
-    said = [f"it lacks {each.lack}" if each.lack else each.message for each in nearest.obstacles[:_TOLD]]
-    more = len(nearest.obstacles) - _TOLD
+    lacks = [each.lack for each in nearest.obstacles if each.lack]
+    others = [each.message for each in nearest.obstacles if not each.lack]
+    said = [f"it lacks {' and '.join(lacks)}"] if lacks else []
+    said += others[: _TOLD - len(said)]
+    more = len(others) - (_TOLD - bool(lacks))
     rest = f", and {more} more" if more > 0 else ""
-    return f"{nearest.host_name} comes closest, {' and '.join(said)}{rest}"
+    return f"{nearest.host_name} comes closest, {'' if lacks else 'but '}{', and '.join(said)}{rest}"
