@@ -132,7 +132,8 @@ def names_of(kind: type[Value], where: str = "") -> set[str]:
 def keys_of(content: dict, where: str = "") -> set[str]:
     keys = set()
     for key, value in content.items():
-        keys |= keys_of(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}"}
+        # An empty table is one whose keys are the operator's own.
+        keys |= keys_of(value, f"{where}{key}.") if isinstance(value, dict) and value else {f"{where}{key}"}
     return keys
 
 
