@@ -5,7 +5,7 @@ It decides nothing and opens no socket: the gateway calls its ``on_`` methods an
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -20,12 +20,17 @@ from innkeeper_hostagent.protocol.messages import (
     Confirm,
     ConsoleOutput,
     ControllerMessage,
+    Heartbeat,
     Hello,
     Join,
+    Progress,
     Refused,
     Welcome,
 )
 from innkeeper_plugins.vocabulary import HostId
+
+#: What is noted in memory and nowhere else.
+_REMEMBERED_ONLY: Final = (Heartbeat, Progress)
 
 
 class Links(Protocol):
@@ -70,6 +75,11 @@ class HostLinks:
             self.on_console_output(host, message)
             if message.ended and not self._undurable[host]:
                 self._open_links.confirm(host)
+            return
+        if isinstance(message, _REMEMBERED_ONLY) and not self._undurable[host] and not self._pipeline.trouble:
+            # Thousands come each second. They change no record, so there is nothing that they would have to wait for.
+            self._pipeline.attempt(lambda: self._reactor.message(host, message, self._clock()))
+            self._open_links.confirm(host)
             return
         self._hear(host, lambda: self._reactor.message(host, message, self._clock()))
 

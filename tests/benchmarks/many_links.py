@@ -7,6 +7,7 @@ only after the line ``boot`` came on standard input. Prints ``ready`` when all h
 it answers with what it has seen, as JSON. Ends with its input.
 """
 
+import itertools
 import json
 import os
 import select
@@ -37,13 +38,17 @@ from innkeeper_plugins.vocabulary import Advertisement, DatastoreFacts, Outcome
 #: Handshakes that are under way at once.
 DIALLING = 100
 DATASTORES = ("default", "fast", "large")
-HEARTBEAT = wire.encode(
-    Heartbeat(
-        cpu_used_cores=1.5,
-        memory_used_mib=2048,
-        datastores=tuple(DatastoreFacts(name=name, total_mib=8_000_000, free_mib=8_000_000) for name in DATASTORES),
-        clock_s=1e9,
+#: What hosts say in turn, so that their load changes each time.
+HEARTBEATS = tuple(
+    wire.encode(
+        Heartbeat(
+            cpu_used_cores=number / 4,
+            memory_used_mib=2048,
+            datastores=tuple(DatastoreFacts(name=name, total_mib=8_000_000, free_mib=8_000_000) for name in DATASTORES),
+            clock_s=1e9,
+        )
     )
+    for number in range(16)
 )
 HIGH_WATER_MARK = 2_048
 STANDARD_INPUT = 0
@@ -108,6 +113,7 @@ class Player:
         self.welcomed = 0
         #: Agents in the order in which they speak next; all have the same interval.
         self.beats = deque()
+        self.said = itertools.cycle(HEARTBEATS)
         #: Legs whose end is not told yet, and whether ends are told at once.
         self.ended, self.boots = [], False
         self.carried = self.confirmed = 0
@@ -164,7 +170,7 @@ class Player:
             agent = self.beats.popleft()
             if not agent.session.is_alive(now_s):
                 raise RuntimeError("the controller was silent for too long")
-            agent.session.send(HEARTBEAT, now_s, reliable=False)
+            agent.session.send(next(self.said), now_s, reliable=False)
             agent.beats_at_s += agent.session.heartbeat_interval_s
             self.beats.append(agent)
             self.serve(agent)
