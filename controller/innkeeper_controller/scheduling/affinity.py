@@ -30,27 +30,42 @@ def holding(relation: Relation) -> Callable[[Demand, Rows], BoolArray]:
         mask = np.ones(len(hosts.at), dtype=np.bool_)
         for term in _hard(demand, relation):
             mask &= holds_there(term, hosts)
-        if relation is Relation.APART:
-            for rows in _repelling_rows(demand, hosts.fleet):
-                mask &= ~hosts.among([rows])
         return mask
 
-    return holds
+    return _holds_apart if relation is Relation.APART else holds
+
+
+def _holds_apart(demand: Demand, hosts: Rows) -> BoolArray:
+    """Say of each host whether nobody is there whom the VM, or who the VM, is kept away from: all asked at once."""
+    taken = list(_repelling_rows(demand, hosts.fleet))
+    scoped = []
+    for term in _hard(demand, Relation.APART):
+        if term.scope == HOST_SCOPE:
+            taken.extend(_rows_of(term, hosts.fleet))
+        else:
+            scoped.append(term)
+    mask = ~hosts.among(taken) if taken else np.ones(len(hosts.at), dtype=np.bool_)
+    for term in scoped:
+        mask &= holds_there(term, hosts)
+    return mask
 
 
 def concerning(relation: Relation) -> Callable[[Demand, Fleet], bool]:
     """Return what says whether a VM has hard terms of a relation, or others have some about it."""
 
     def concerns(demand: Demand, fleet: Fleet) -> bool:
-        if relation is Relation.APART and fleet.repelling and any(True for _ in _repelling_rows(demand, fleet)):
-            return True
-        return bool(demand.terms) and any(True for _ in _hard(demand, relation))
+        for term in demand.terms:
+            if term.is_hard and term.relation is relation:
+                return True
+        if relation is not Relation.APART or not fleet.repelling:
+            return False
+        return any(True for _ in _repelling_rows(demand, fleet))
 
     return concerns
 
 
 def _hard(demand: Demand, relation: Relation) -> Iterator[Term]:
-    return (term for term in demand.terms if term.is_hard and term.relation is relation)
+    return (term for term in demand.terms if term.is_hard and term.relation is relation) if demand.terms else iter(())
 
 
 def _repelling_rows(demand: Demand, fleet: Fleet) -> Iterator[IntArray]:

@@ -245,10 +245,11 @@ def why_not_memory(demand: Demand, host: OneHost) -> Obstacle:
 
 def disk(demand: Demand, hosts: Rows) -> BoolArray:
     """The host's datastores have the room that the VM's disks take."""
-    mask = np.ones(len(hosts.number("usable")), dtype=np.bool_)
+    mask: BoolArray | None = None
     for name, needed in demand.datastores.items():
-        mask &= hosts.number(f"disk:{name}") >= needed
-    return mask
+        enough = hosts.number(f"disk:{name}") >= needed
+        mask = enough if mask is None else mask & enough
+    return mask if mask is not None else np.ones(len(hosts.at), dtype=np.bool_)
 
 
 def why_not_disk(demand: Demand, host: OneHost) -> Obstacle:

@@ -128,12 +128,14 @@ POLICIES: Final[dict[str, Policy]] = {
     "load-aware": policy_of(idleness=1.0, striping=0.2, **_USUAL),
     "fixed": policy_of(fixed=10.0, packing=0.1, **_USUAL),
 }
+
+
 def total_score(policy: Policy, demand: Demand, hosts: Rows) -> FloatArray:
     """Return the weighted sum of a policy's scores for each host."""
-    total = np.zeros(len(hosts.at))
+    total: FloatArray | float = 0.0
     for score, weight in policy:
-        total += weight * score.of(demand, hosts)
-    return total
+        total = total + weight * score.of(demand, hosts)
+    return np.zeros(len(hosts.at)) if isinstance(total, float) else total
 
 
 def concerned(policy: Policy, demand: Demand) -> Policy:

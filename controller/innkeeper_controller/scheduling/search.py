@@ -1,7 +1,6 @@
 """Finds the best host for a VM: the one that looking at every host would find, without looking at every host."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -30,8 +29,7 @@ class Best(NamedTuple):
         return other is None or (self.rank, self.score, -self.host_id) > (other.rank, other.score, -other.host_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A demand with what concerns it."""
 
     demand: Demand
@@ -40,8 +38,8 @@ class Question:
     #: Hosts that may do by what they are.
     eligible: BoolArray
     #: Clauses that are asked each time.
-    clauses: tuple[Clause, ...]
-    slow: tuple[Clause, ...]
+    clauses: list[Clause]
+    slow: list[Clause]
     policy: Policy
 
 
@@ -65,20 +63,20 @@ class Search:
         self._sizes = sizes
         self._blocks: Blocks | None = None
         self._static = tuple([clause for clause in clauses if clause.reads is not None])
-        self._quick = tuple([clause for clause in clauses if clause.reads is None and not clause.is_slow])
-        self._slow = tuple([clause for clause in clauses if clause.is_slow])
+        self._moving = tuple([clause for clause in clauses if clause.reads is None])
 
     def question(self, demand: Demand) -> Question:
         """Return the demand with all that does not depend on what is left on hosts looked up."""
         fleet = self.fleet
         static = [clause for clause in self._static if clause.concerns(demand, fleet)]
-        key = tuple([(clause.name, clause.reads(demand)) for clause in static if clause.reads is not None])
+        moving = [clause for clause in self._moving if clause.concerns(demand, fleet)]
+        key = tuple([(clause.name, clause.reads(demand)) for clause in static])  # type: ignore[misc]  # static ones do
         return Question(
             demand=demand,
             key=key,
-            eligible=fleet.mask(("eligible", key), lambda at: _holding(static, demand, Rows(fleet, at))),
-            clauses=tuple([clause for clause in self._quick if clause.concerns(demand, fleet)]),
-            slow=tuple([clause for clause in self._slow if clause.concerns(demand, fleet)]),
+            eligible=fleet.mask(key, lambda at: _holding(static, demand, Rows(fleet, at))),
+            clauses=[clause for clause in moving if not clause.is_slow],
+            slow=[clause for clause in moving if clause.is_slow],
             policy=concerned(self.policy, demand),
         )
 
@@ -182,10 +180,10 @@ def _holding(clauses: Sequence[Clause], demand: Demand, hosts: Rows) -> BoolArra
 def _bounds(question: Question, blocks: Blocks) -> FloatArray:
     """Return how good the best host of each block can be at most; -inf where none can fit."""
     demand = question.demand
-    mask = blocks.any(question.key, question.eligible)
+    mask = blocks.any(question.key, question.eligible).copy()
     for clause in question.clauses:
         if clause.grows:
-            mask = mask & clause.holds(demand, blocks.highest)  # type: ignore[arg-type]  # asks for numbers only
+            mask &= clause.holds(demand, blocks.highest)  # type: ignore[arg-type]  # asks for numbers only
     bounds: FloatArray | float = 0.0
     for score, weight in question.policy:
         bounds = bounds + _bound(demand, score, weight, blocks)
