@@ -1,61 +1,15 @@
-"""``inn vm why``, ``plan``, ``log`` and ``history``: what people read when they want to know."""
+"""``inn vm plan``, ``log`` and ``history``: what people read when they want to know; ``why`` has its own module."""
 
 import click
 
 from innkeeper_controller.cli import words
 from innkeeper_controller.cli.commands import verb
-from innkeeper_controller.cli.complaints import failure, tool_words
+from innkeeper_controller.cli.complaints import tool_words
 from innkeeper_controller.cli.complete import vms as complete_vms
 from innkeeper_controller.cli.events import EVENT_COLUMNS, detail_of
-from innkeeper_controller.cli.follow import progress_of
 from innkeeper_controller.cli.invocation import Invocation
-from innkeeper_controller.cli.output import Column, Json, indented, printable, table
+from innkeeper_controller.cli.output import Json, indented, printable, table
 from innkeeper_controller.cli.vm.names import vm_id_of
-
-
-@verb("why", "inn vm why 7")
-@click.argument("vm", metavar="VM", shell_complete=complete_vms)
-def why(inn: Invocation, vm: str) -> None:
-    """Say why a VM is where it is: host by host while it waits."""
-    answer = inn.call("vm.why", vm_id=vm_id_of(inn, vm))
-    inn.show(answer, lambda: _why_text(answer))
-
-
-def _why_text(answer: Json) -> str:
-    state = "" if answer["state"] in answer["reason"] else f"{answer['state']}. "
-    lines = [f"VM {answer['vm_id']} {answer['name']}: {state}{answer['reason']}"]
-    if answer.get("advice"):
-        lines.append(answer["advice"])
-    if answer.get("queue_position"):
-        lines.append(f"Place in the queue: {answer['queue_position']}.")
-    operation = answer.get("operation")
-    if operation and operation.get("error"):
-        lines += ["", f"{operation['operation_id']}: {operation['kind']} {failure(operation['error'])}"]
-    elif operation and operation.get("ended_at_s") is None:
-        lines += ["", f"{operation['operation_id']}: {progress_of(operation)}"]
-    if answer.get("hosts"):
-        lines += ["", *_verdicts(answer["hosts"])]
-    if answer.get("counts"):
-        lines += ["", "Hosts kept out by: " + words.joined(f"{key} {value}" for key, value in answer["counts"].items())]
-    if answer.get("nearest_miss"):
-        lines.append(answer["nearest_miss"])
-    return "\n".join(lines)
-
-
-def _verdicts(hosts: list[Json]) -> list[str]:
-    """Return a table of hosts: those that fit with their scores, the others with every clause that failed."""
-    rows: list[Json] = []
-    for host in hosts:
-        scores = ", ".join(f"{name} {words.number(score)}" for name, score in host.get("scores", {}).items())
-        reasons = [f"{clause}: {message}" for clause, message in host.get("obstacles", ())] or [scores or "fits"]
-        rows.append({"host": host["host"], "fits": host["fits"], "why": reasons[0]})
-        rows += [{"host": " ", "fits": " ", "why": reason} for reason in reasons[1:]]
-    columns = (
-        Column("HOST", lambda row: row["host"]),
-        Column("FITS", lambda row: row["fits"]),
-        Column("WHY", lambda row: row["why"]),
-    )
-    return table(rows, columns).splitlines()
 
 
 @verb("plan", "inn vm plan 7")

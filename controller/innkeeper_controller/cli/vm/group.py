@@ -12,7 +12,7 @@ MEMBERS = {
     "wait": Member("vm.life:wait", "Wait until VMs are running, or in another state.", _BEGIN),
     "list": Member("vm.look:list_", "List VMs, filtered on the server.", _LOOK),
     "show": Member("vm.look:show", "Show all that is known of a VM.", _LOOK),
-    "why": Member("vm.explain:why", "Say why a VM is where it is: host by host while it waits.", _LOOK),
+    "why": Member("vm.why:why", "Say why a VM is where it is: host by host while it waits.", _LOOK),
     "plan": Member("vm.explain:plan", "Show the transfer script of the present or last operation.", _LOOK),
     "log": Member("vm.explain:log", "Show every step with the driver's own words.", _LOOK),
     "history": Member("vm.explain:history", "Show all that has happened to a VM, even after its end.", _LOOK),
