@@ -70,7 +70,7 @@ def deploy(turn: Turn, vm: VmRecord, host: Host, *, fits: bool = False) -> None:
     check_there(host)
     if not fits:
         _check_room(turn, vm, host)
-    vm = _next_generation(claims.claimed(turn, with_hypervisor(_replace(vm, waits_for=""), host), host))
+    vm = _next_generation(claims.claimed(turn, with_hypervisor(vm, host), host))
     operations.start(turn, vm, OperationKind.DEPLOY, plan_deployment(turn, vm, host), destination=host.host_id)
 
 

@@ -112,6 +112,8 @@ class Cluster:
     vms_on: dict[HostId, set[VmId]] = field(default_factory=dict)
     #: VMs that wait for a host, in order of submission.
     pending: dict[VmId, None] = field(default_factory=dict)
+    #: ``{VM: why it waits}``, one sentence as the scheduler saw it last; never stored.
+    waits: dict[VmId, str] = field(default_factory=dict)
     #: Those of them that the scheduler has not looked at since something became better.
     unconsidered: dict[VmId, None] = field(default_factory=dict)
     #: VMs that wait for a person.
@@ -465,6 +467,7 @@ def _index_vm(cluster: Cluster, old: VmRecord | None, new: VmRecord | None) -> N
     else:
         cluster.pending.pop(vm_id, None)
         cluster.unconsidered.pop(vm_id, None)
+        cluster.waits.pop(vm_id, None)
     if old is not None and new is not None and old.owner != new.owner:
         # Owners have limits and shares.
         cluster.freed = True

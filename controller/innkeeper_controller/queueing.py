@@ -120,10 +120,10 @@ def _end_wait(turn: Turn, vm_id: VmId, usual_s: float) -> None:
     limit_s = usual_s if vm.wishes.pending_timeout_s is None else vm.wishes.pending_timeout_s
     if limit_s <= 0 or vm.since_s + limit_s > turn.now_s:
         return
-    why = vm.waits_for.rstrip(".") or "no scheduler has looked at it"
+    why = turn.cluster.waits.get(vm_id, "").rstrip(".") or "no scheduler has looked at it"
     error = f"It was PENDING for {limit_s:g} s, its limit, and was not placed: {why}."
     state = lifecycle.move(vm.state, "timeout")
-    ended = msgspec.structs.replace(vm, state=state, since_s=turn.now_s, error=error, waits_for="")
+    ended = msgspec.structs.replace(vm, state=state, since_s=turn.now_s, error=error)
     rest.put_vm(turn, ended)
     rest.tell_state(turn, vm, state)
     turn.event("vm.wait_ended", f"vm:{vm_id}", waited_s=round(turn.now_s - vm.since_s, 3), limit_s=limit_s, why=why)

@@ -578,8 +578,6 @@ class VmRecord(Value):
     requirements: str = ""
     rank: str = ""
     wishes: Wishes = Wishes()
-    #: Why it waits, one sentence, as the scheduler saw it last; empty where it does not.
-    waits_for: str = ""
     #: Attributes that we do not interpret (LABELS, DESCRIPTION, HAIZEA...), verbatim.
     attributes: dict[str, str] = {}
     #: Where it is, or where it goes on its first deployment; None while it has nothing anywhere.

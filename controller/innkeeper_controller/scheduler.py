@@ -30,7 +30,7 @@ BATCH: Final = 250
 MAX_TRIES: Final = 4
 #: A line that is older is made anew, so that who came meanwhile is in it.
 LINE_UP_INTERVAL_S: Final = 1.0
-#: What is noted of a VM's wait in its record changes no more often.
+#: Why a VM waits is asked anew no more often: it may be asked of many.
 NOTE_INTERVAL_S: Final = 60.0
 
 
@@ -150,16 +150,15 @@ class Scheduler:
     def _why_not(self, turn: Turn, vm: VmRecord) -> str:
         last = self._noted_at_s.get(vm.vm_id)
         if last is not None and turn.now_s - last < NOTE_INTERVAL_S:
-            return vm.waits_for
+            return turn.cluster.waits.get(vm.vm_id, "")
         return why_waits(turn.cluster, vm, self._demand_of(turn.cluster, vm), self._placer_for(turn).search)
 
     def _note(self, turn: Turn, vm: VmRecord, words: str) -> None:
-        """Keep in the VM's record why it waits."""
-        last = self._noted_at_s.get(vm.vm_id)
-        if vm.waits_for == words or (last is not None and turn.now_s - last < NOTE_INTERVAL_S):
+        """Keep why a VM waits, for its record as people see it."""
+        if vm.vm_id not in turn.cluster.pending or turn.cluster.waits.get(vm.vm_id) == words:
             return
         self._noted_at_s[vm.vm_id] = turn.now_s
-        turn.put(_replace(vm, waits_for=words))
+        turn.cluster.waits[vm.vm_id] = words
 
 
 def _within_reach(cluster: Cluster, vm: VmRecord) -> bool:

@@ -81,8 +81,9 @@ def _reason(turn: Turn, vm: VmRecord, found: Verdicts) -> tuple[str, str]:
         return out_of_reach, "It starts by itself as soon as a host that has it is there."
     if not found.fitting:
         return waiting_words(found.counts, found.hosts_total), _BY_ITSELF
-    if vm.wishes.gang is not None and vm.waits_for:
-        return vm.waits_for, "It starts by itself as soon as the hosts have room for the whole gang."
+    noted = turn.cluster.waits.get(vm.vm_id, "")
+    if vm.wishes.gang is not None and noted:
+        return noted, "It starts by itself as soon as the hosts have room for the whole gang."
     return _refused_plan(turn, vm, found)
 
 

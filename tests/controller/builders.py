@@ -363,7 +363,7 @@ def a_lease(network: Network, offset: int, vm_id: int | None = None, **values: A
 
 
 #: What a refused turn may leave otherwise: what is looked at again costs time only.
-_MAY_DIFFER = frozenset({"freed", "given_back", "lease_cursor", "heard_at_s", "bettered", "hoped_at_s"})
+_MAY_DIFFER = frozenset({"waits", "freed", "given_back", "lease_cursor", "heard_at_s", "bettered", "hoped_at_s"})
 #: Where nothing is as good as no entry.
 _SUMS = frozenset({"used", "lease_count", "vms_on"})
 

@@ -243,7 +243,7 @@ def test_deadlines_of_the_past_do_not_pile_up():
 def test_a_wait_ends_at_its_limit_with_what_it_waited_for():
     reactor = a_reactor(a_host())
     vm = waiting(reactor, BARE + "PENDING_TIMEOUT = 60\n")
-    vm = change(reactor, vm, waits_for="None of 1 hosts has 512 MiB free.")
+    reactor.cluster.waits[vm.vm_id] = "None of 1 hosts has 512 MiB free."
     early = expired(reactor, NOW_S + 59.9)
     turn = expired(reactor, NOW_S + 60)
 
@@ -252,7 +252,6 @@ def test_a_wait_ends_at_its_limit_with_what_it_waited_for():
         vm,
         state=VmState.FAILED,
         since_s=NOW_S + 60,
-        waits_for="",
         error="It was PENDING for 60 s, its limit, and was not placed: None of 1 hosts has 512 MiB free.",
     )
     assert told(turn) == [("vm.state", f"vm:{vm.vm_id}"), ("vm.wait_ended", f"vm:{vm.vm_id}")]
@@ -383,7 +382,7 @@ def test_a_put_of_the_same_vm_changes_nothing():
     reactor = a_reactor(a_host())
     vm = waiting(reactor)
     before = dict(reactor.cluster.queue.waiting)
-    put(reactor, msgspec.structs.replace(vm, waits_for="a host"))
+    put(reactor, msgspec.structs.replace(vm, resched=True))
 
     assert reactor.cluster.queue.waiting == before
 
@@ -439,9 +438,10 @@ def test_a_vm_that_is_named_later_on_has_to_be_for_who_names_it():
 
 def test_a_user_who_sends_back_what_a_client_shows_changes_no_priority():
     reactor = a_reactor(a_host())
-    vm = change(reactor, waiting(reactor), wishes=Wishes(priority=5), waits_for="There is no host yet.")
+    vm = change(reactor, waiting(reactor), wishes=Wishes(priority=5))
+    reactor.cluster.waits[vm.vm_id] = "There is no host yet."
     text = 'USER_PRIORITY = "5"\nSCHED_MESSAGE = "There is no host yet."\nNOTE = kept\n'
-    shown = user_template(vm)
+    shown = user_template(reactor.cluster, vm)
     ask(reactor, "vm.update", vm_id=vm.vm_id, template=text, append=False, user=ANN)
     first = now(reactor, vm)
     ask(reactor, "vm.update", vm_id=vm.vm_id, template="NOTE = other", append=False, user=ANN)

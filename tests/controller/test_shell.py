@@ -291,7 +291,6 @@ def test_the_scheduler_goes_on_as_long_as_it_finds_something(site: Site):
 
 def test_the_scheduler_goes_on_until_it_has_looked_at_every_vm(site: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(scheduler, "BATCH", 1)
-    monkeypatch.setattr(scheduler, "MAX_PASSES", 2)
 
     async def scenario(controller: Controller) -> None:
         await submit(controller, count=7)

@@ -192,7 +192,7 @@ class Fragments:
     def __init__(self, cluster: Cluster, *, newest_first: bool) -> None:
         """Have drawn nothing yet."""
         names = Names(cluster)
-        of_vms = (cluster.vms, cluster.history_of, cluster.observed)
+        of_vms = (cluster.vms, cluster.history_of, cluster.observed, cluster.waits)
         self.vms = Documents(cluster, "vm", names, vm, of_vms, newest_first=newest_first)
         self.vms_in_pool = Documents(cluster, "vm", names, vm_in_pool, of_vms, newest_first=newest_first)
         self.hosts = Documents(

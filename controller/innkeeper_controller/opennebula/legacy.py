@@ -39,7 +39,7 @@ _STATES: Final = {8: 5, 9: 4}
 
 def vm(cluster: Cluster, record: VmRecord) -> str:
     """Return all of a VM."""
-    inside = f"{template(cluster, record)}{user_template(record)}"
+    inside = f"{template(cluster, record)}{user_template(cluster, record)}"
     # In 1.4 there was one template; Haizea reads HAIZEA in it.
     whole = inside.replace("</TEMPLATE><USER_TEMPLATE>", "").replace("</USER_TEMPLATE>", "</TEMPLATE>")
     return f"<VM>{_of_vm(cluster, record)}{whole}{_history(cluster, record)}</VM>"

@@ -126,6 +126,8 @@ class VmView(Value):
     submitted_at_s: Moment = 0.0
     since_s: Moment = 0.0
     error: str = ""
+    #: Why it is PENDING, one sentence, as the scheduler saw it last.
+    waits_for: str = ""
 
 
 class VmDetail(VmView):
@@ -360,6 +362,7 @@ def _vm_fields(cluster: Cluster, vm: VmRecord) -> dict[str, object]:
         "submitted_at_s": vm.submitted_at_s,
         "since_s": vm.since_s,
         "error": vm.error,
+        "waits_for": cluster.waits.get(vm.vm_id, ""),
     }
 
 

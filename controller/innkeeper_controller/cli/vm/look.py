@@ -33,7 +33,7 @@ COLUMNS = (
     Column("OWNER", lambda row: row.get("owner"), wide=True),
     Column("BUSY WITH", lambda row: row.get("operation"), wide=True),
     Column("IN STATE FOR", lambda row: row["in_state"], right=True, wide=True),
-    Column("ERROR", lambda row: row.get("error"), wide=True),
+    Column("WHY", lambda row: row.get("error") or row.get("waits_for"), wide=True),
 )
 
 
@@ -104,6 +104,7 @@ def _show_text(vm: Json, now_s: float) -> str:
     rows: list[tuple[str, object]] = [
         ("VM", f"{vm['vm_id']} {vm['name']}"),
         ("State", f"{vm['state']} for {words.age(vm.get('since_s'), now_s)}"),
+        ("Waits for", vm.get("waits_for") or None),
         ("Error", vm.get("error") or None),
         ("Host", vm.get("host")),
         ("Owner", vm["owner"]),

@@ -27,7 +27,7 @@ def vm(cluster: Cluster, record: VmRecord) -> str:
         f"<PREV_STATE>{before.state}</PREV_STATE><PREV_LCM_STATE>{before.lcm_state}</PREV_LCM_STATE>"
         f"{_times(record)}{lock(cluster, record.lock)}<MONITORING>{vm_sample(cluster, record)}</MONITORING>"
         f"{ids('SCHED_ACTIONS', (each.action_id for each in record.scheduled))}{template(cluster, record)}"
-        f"{user_template(record)}{history_records(cluster, stays)}{disk_snapshots(record)}{_NO_BACKUPS}</VM>"
+        f"{user_template(cluster, record)}{history_records(cluster, stays)}{disk_snapshots(record)}{_NO_BACKUPS}</VM>"
     )
 
 
@@ -38,7 +38,7 @@ def vm_in_pool(cluster: Cluster, record: VmRecord) -> str:
         f"<VM>{head(cluster, record.vm_id, record)}<LAST_POLL>{last_heard(cluster, record)}</LAST_POLL>"
         f"<STATE>{now.state}</STATE><LCM_STATE>{now.lcm_state}</LCM_STATE>{_times(record)}{lock(cluster, record.lock)}"
         f"{template_in_pool(cluster, record)}<MONITORING>{vm_sample(cluster, record)}</MONITORING>"
-        f"{user_template(record)}{last_history_record(cluster, cluster.history_of.get(record.vm_id, ()))}</VM>"
+        f"{user_template(cluster, record)}{last_history_record(cluster, cluster.history_of.get(record.vm_id, ()))}</VM>"
     )
 
 

@@ -37,14 +37,14 @@ def template_in_pool(cluster: Cluster, record: VmRecord) -> str:
     )
 
 
-def user_template(record: VmRecord) -> str:
+def user_template(cluster: Cluster, record: VmRecord) -> str:
     """Return USER_TEMPLATE: what the user noted, what the VM asks of hosts, and why it waits or failed."""
     noted = dict(record.attributes)
     ours = {
         "SCHED_REQUIREMENTS": record.requirements,
         "SCHED_RANK": record.rank,
         "USER_PRIORITY": str(record.wishes.priority or ""),
-        "SCHED_MESSAGE": record.waits_for,
+        "SCHED_MESSAGE": cluster.waits.get(record.vm_id, ""),
         "ERROR": record.error,
     }
     noted |= {name: value for name, value in ours.items() if value and name not in noted}
