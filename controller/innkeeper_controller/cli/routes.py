@@ -54,6 +54,8 @@ ROUTES: dict[str, tuple[str, str]] = {
     "cluster.del_network": ("DELETE", "/v1/clusters/{cluster}/networks/{network}"),
     "cluster.add_datastore": ("POST", "/v1/clusters/{cluster}/datastores"),
     "cluster.del_datastore": ("DELETE", "/v1/clusters/{cluster}/datastores/{datastore}"),
+    "host.set": ("POST", "/v1/hosts/{host}/set"),
+    "cluster.set": ("POST", "/v1/clusters/{cluster}/set"),
     "datastore.add": ("POST", "/v1/datastores"),
     "datastore.list": ("GET", "/v1/datastores"),
     "datastore.show": ("GET", "/v1/datastores/{datastore}"),
