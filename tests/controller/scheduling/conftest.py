@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-#: The samples are a plain module, imported by name.
+#: The samples are plain modules, imported by name.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from sample_hosts import make_demand, make_host
+
+from innkeeper_controller.expressions import compile_rank, compile_requirement
 
 
 @pytest.fixture
@@ -19,3 +21,13 @@ def host():
 @pytest.fixture
 def demand():
     return make_demand
+
+
+@pytest.fixture
+def requirement():
+    return compile_requirement
+
+
+@pytest.fixture
+def rank():
+    return compile_rank
