@@ -81,7 +81,7 @@ def plan_deployment(turn: Turn, vm: VmRecord, host: Host) -> Plan:
         RefusalError: ``unreachable``: an image or a file of the VM is on no host that is there.
     """
     old_host = turn.cluster.hosts.get(vm.sealed_on) if vm.sealed_on is not None else None
-    holders = planner.holders_for(vm.spec, host, _holding(turn, vm))
+    holders = planner.holders_for(vm.spec, host, _holding(turn, vm)) if planner.images_of(vm.spec) else {}
     if old_host is not None and old_host.connected and old_host.advertisement.holder is not None:
         holders |= {file.sha256: (old_host.advertisement.holder,) for file in vm.sealed}
     return _planned(lambda: planner.deploy(vm, host, old_host, holders))
