@@ -28,6 +28,7 @@ MAX_WEIGHT = 1e6
     "inn simulate --hosts 2000x64c128g --trace vms.csv.gz",
     "inn simulate --hosts 1000x64c128g,50x96c384g --trace vms.csv --policy striping --svg plots",
     "inn simulate --hosts 2000x64c128g --trace vms.csv --weight packing=1 --weight reliability=0.5",
+    "inn simulate --hosts 2000x64c128g --trace vms.csv --migrations-per-100 1",
     "inn simulate --hosts 144x1c1g --trace jobs.swf --until 30d -o json",
 )
 @click.option("--hosts", required=True, metavar="SPEC", help="COUNTxCORESMEMORY: 2000x64c128g; several with commas.")
@@ -41,6 +42,14 @@ MAX_WEIGHT = 1e6
 @click.option("--policy", metavar="POLICY", help="How hosts are scored: packing unless weights are given.")
 @click.option("--weight", "weights", multiple=True, metavar="SCORE=N", help="Of a score, for the policy custom.")
 @click.option("--no-wait", "fails_at_once", is_flag=True, help="What does not fit fails, instead of waiting.")
+@click.option(
+    "--migrations-per-100",
+    type=click.FloatRange(0, 100),
+    default=0.0,
+    show_default=True,
+    metavar="N",
+    help="VMs that may be moved for each 100 placed, so that fewer hosts are used.",
+)
 @click.option("--until", type=SPAN, metavar="TIME", help="Stop so long after the first arrival: 12h, 30d.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N requests of the trace.")
 @click.option(
@@ -53,6 +62,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     file: Path,
     policy: str | None,
     weights: tuple[str, ...],
+    migrations_per_100: float,
     until: float | None,
     limit: int | None,
     vm_memory: int,
@@ -73,7 +83,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - one for each option
     name, weighed = _policy(policy, weights)
     trace = _trace(inn, file, limit, vm_memory)
     began_s = time.perf_counter()
-    outcome = _run(trace, shapes, Core(shapes, name, weighed), until, waits=not fails_at_once)
+    core = Core(shapes, name, weighed, moves_per_vm=migrations_per_100 / 100)
+    outcome = _run(trace, shapes, core, until, waits=not fails_at_once)
     measures = measure(outcome, shapes, wall_s=time.perf_counter() - began_s)
     said = {"trace": file.name, "policy": name}
     if svg is not None:

@@ -253,7 +253,7 @@ def _plan(entries: Entries, parts: FloatArray, missing: FloatArray, available: I
     smallness = _SMALL * parts.sum(axis=1)
     lines = [_pick(entries, parts, smallness, missing, available) for _ in range(limit)]
     picks = np.array(lines).reshape(limit, len(missing))
-    possible: BoolArray = (missing <= _EXACTNESS).all(axis=1) & (picks >= 0).any(axis=0)
+    possible = np.logical_and((missing <= _EXACTNESS).all(axis=1), (picks >= 0).any(axis=0))
     for line in picks:
         at = np.flatnonzero(possible & (line >= 0))
         needless = at[(missing[at] + parts[line[at]] <= _EXACTNESS).all(axis=1)]

@@ -28,3 +28,7 @@ class Placing(Protocol):
     def moves(self, now_s: float) -> Sequence[Move]:
         """Return what a policy moves now that everything of this instant is placed, its own books up to date."""
         ...
+
+    def made_room(self) -> Sequence[Move]:
+        """Return what was moved, in this order, before the VM of the last ``place`` got its host."""
+        ...

@@ -7,7 +7,7 @@ import heapq
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -130,6 +130,8 @@ class _Simulation:
         self._failures: Counter[str] = Counter()
         #: ``{kind that did not fit: why}``, until something ends.
         self._refused: dict[Kind, str] = {}
+        #: Hosts that VMs were moved away from, which those who wait have not been told of.
+        self._left: dict[HostId, None] = {}
         self._placed = self._migrations = 0
 
     def next_s(self) -> float:
@@ -147,9 +149,10 @@ class _Simulation:
             self.arrived += 1
             self._arrive(self.arrived - 1, now_s)
         self._note(now_s)
-        moves = self.placing.moves(now_s)
-        if moves:
-            self._serve(self._move(moves), now_s)
+        self._left.update(self._move(self.placing.moves(now_s)))
+        while self._left:
+            left, self._left = self._left, {}
+            self._serve(left, now_s)
             self._note(now_s)
 
     def outcome(self) -> Outcome:
@@ -215,27 +218,25 @@ class _Simulation:
         """Place all VMs of a request and return their hosts, or place none and return why."""
         if kind.vms > 1 and self.ledger.rooms(kind.capacity) < kind.vms:
             return NO_ROOM
-        hosts: list[HostId] = []
-        first = self._first_vm[request]
-        for number in range(first, first + kind.vms):
+        vm_ids = range(self._first_vm[request], self._first_vm[request + 1])
+        for number in vm_ids:
             decision = self.placing.place(Demand(vm_id=VmId(number), capacity=kind.capacity), now_s=now_s)
+            self._left.update(self._move(self.placing.made_room()))
             if isinstance(decision, NoPlacement):
-                self._take_back(first, hosts, kind, now_s)
+                self._take_back(vm_ids[: number - vm_ids.start], kind, now_s)
                 return f"no room: {_main_clause(decision)}"
             self.ledger.take(decision.host_id, kind.capacity)
-            hosts.append(decision.host_id)
-        self._started(request, hosts, now_s)
-        return hosts
+            self._host_of[VmId(number)] = decision.host_id
+        self._started(request, now_s)
+        return [self._host_of[VmId(number)] for number in vm_ids]
 
-    def _take_back(self, first: int, hosts: Sequence[HostId], kind: Kind, now_s: float) -> None:
-        for number, host_id in enumerate(hosts, first):
+    def _take_back(self, vm_ids: Iterable[int], kind: Kind, now_s: float) -> None:
+        for number in vm_ids:
             self.placing.end(VmId(number), now_s=now_s)
-            self.ledger.give_back(host_id, kind.capacity)
+            self.ledger.give_back(self._host_of.pop(VmId(number)), kind.capacity)
 
-    def _started(self, request: Request, hosts: Sequence[HostId], now_s: float) -> None:
-        for number, host_id in enumerate(hosts, self._first_vm[request]):
-            self._host_of[VmId(number)] = host_id
-        self._placed += len(hosts)
+    def _started(self, request: Request, now_s: float) -> None:
+        self._placed += self._first_vm[request + 1] - self._first_vm[request]
         self._wait_s[request] = now_s - self._arrival_s[request]
         lifetime_s = self._lifetime_s[request]
         if lifetime_s < math.inf:

@@ -51,6 +51,9 @@ class BestFit:
             self.on[move.vm_id] = move.host_id - 1, need
         return moves
 
+    def made_room(self):
+        return ()
+
 
 def trace_of(*requests):
     """Return the trace of ``(arrival_s, cores, memory_mib, lifetime_s or None, VMs)``; the last may be left out."""

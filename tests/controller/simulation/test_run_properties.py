@@ -34,9 +34,13 @@ class Watched:
         self.core = core
         self.hosts = capacities(parse_hosts(hosts))
         self.live = {}
+        self.made = ()
 
     def place(self, demand, *, now_s):
         decision = self.core.place(demand, now_s=now_s)
+        self.made = self.core.made_room()
+        for move in self.made:
+            self.live[move.vm_id] = move.host_id, self.live[move.vm_id][1]
         if hasattr(decision, "host_id"):
             self.live[demand.vm_id] = decision.host_id, demand.capacity
             here = [load for host_id, load in self.live.values() if host_id == decision.host_id]
@@ -51,9 +55,12 @@ class Watched:
     def moves(self, now_s):
         return self.core.moves(now_s)
 
+    def made_room(self):
+        return self.made
 
-def go(hosts, trace, rules, policy):
-    core = BestFit(hosts) if policy is None else Core(parse_hosts(hosts), policy)
+
+def go(hosts, trace, rules, policy, moves_per_vm=0.0):
+    core = BestFit(hosts) if policy is None else Core(parse_hosts(hosts), policy, moves_per_vm=moves_per_vm)
     watched = Watched(core, hosts)
     outcome = run(trace, parse_hosts(hosts), watched, rules=rules)
     return outcome, watched
@@ -84,6 +91,16 @@ def test_no_run_uses_fewer_hosts_at_its_peak_than_the_fluid_bound(hosts, trace, 
     measures = measure(outcome, parse_hosts(hosts), wall_s=1.0)
     assert measures.fluid_bound_hosts <= measures.peak_hosts <= measures.hosts
     assert measures.peak_over_bound >= 1 or not measures.placed
+
+
+@settings(max_examples=100, deadline=None)
+@given(HOSTS, TRACES, RULES, st.sampled_from([*POLICIES]), st.sampled_from([0.1, 0.5, 3.0]))
+def test_no_more_is_moved_than_may_be_and_no_host_is_overfilled_by_it(hosts, trace, rules, policy, moves_per_vm):
+    outcome, watched = go(hosts, trace, rules, policy, moves_per_vm)
+
+    assert outcome.migrations <= moves_per_vm * outcome.placed
+    used = outcome.course.hosts_used
+    assert (not len(used) and not watched.live) or used[-1] == len({host_id for host_id, _ in watched.live.values()})
 
 
 @settings(max_examples=30, deadline=None)

@@ -189,3 +189,15 @@ def test_a_terminal_shows_how_far_it_is_and_keeps_nothing_of_it(simulate, tmp_pa
     assert code == 0
     assert "[############............]  50% 1,024 of 2,048 requests" in screen.getvalue()
     assert screen.getvalue().endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize(("rate", "hosts", "moved"), [(0, 3, 0), (1, 3, 0), (50, 2, 1)])
+def test_a_small_vm_makes_way_for_a_large_one_where_vms_may_be_moved(simulate, tmp_path, rate, hosts, moved):
+    """The third VM is left alone where the first was, and the last one needs nearly all of that host."""
+    file = tmp_path / "hole.csv"
+    rows = ("0,3,3,10", "1,2,1,", "2,1,1,", "3,1,1,", "20,3.5,1,")
+    file.write_text("\n".join(("arrival_s,vcpus,memory_gib,lifetime_s", *rows, "")))
+
+    answer = json.loads(simulate("--migrations-per-100", rate, "-o", "json", hosts="5x4c8g", file=file)[1])
+
+    assert (answer["peak_hosts"], answer["migrations"]) == (hosts, moved)
