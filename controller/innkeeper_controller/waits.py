@@ -51,7 +51,8 @@ def waiting_words(counts: Mapping[str, int], hosts: int, nearest: str = "") -> s
     (first, most), *others = list(counts.items())[:_NAMED]
     more = "".join(f", {name} {count:,}" for name, count in others)
     rest = f", and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
-    text = f"None of {hosts:,} hosts can take it: {first} keeps {most:,} out{more}{rest}"
+    keeps = "keep" if first.endswith("s") else "keeps"
+    text = f"None of {hosts:,} hosts can take it: {first} {keeps} {most:,} out{more}{rest}"
     if hosts == 1:
         text = f"The only host cannot take it: {', '.join(counts)} {'keeps' if len(counts) == 1 else 'keep'} it out"
     return f"{text}; {nearest}." if nearest and len(text) + len(nearest) < _LONGEST else f"{text}."

@@ -8,6 +8,7 @@ from innkeeper_controller.requests import find
 from innkeeper_controller.requests.views import OperationView, operation_view
 from innkeeper_controller.scheduling import model
 from innkeeper_controller.scheduling.model import Alike
+from innkeeper_controller.scheduling.remedies import joined
 from innkeeper_controller.turn import Turn
 from innkeeper_plugins.vocabulary import Value
 
@@ -93,5 +94,5 @@ def _host_verdict(verdict: model.HostVerdict) -> HostVerdict:
         fits=verdict.fits,
         obstacles=tuple((each.clause, each.message) for each in verdict.obstacles),
         scores=verdict.scores,
-        remedy=" and ".join(dict.fromkeys(remedies)) if all(remedies) else "",
+        remedy=joined(remedies) if all(remedies) else "",
     )

@@ -210,6 +210,12 @@ def rivals(demand: Demand, host: OneHost, loads_on: Callable[[HostId], Iterable[
     return found
 
 
+def is_somewhere(demand: Demand, host: OneHost) -> bool:
+    """Say whether a host has a place in every scope that a VM is to be apart from others in."""
+    scopes = {term.scope for term in _hard(demand, Relation.APART)} - {HOST_SCOPE}
+    return scopes <= host.view.labels.keys()
+
+
 def _means(term: Term, load: Load) -> bool:
     return load.vm_id in term.vm_ids or not set(term.groups).isdisjoint(load.groups)
 

@@ -45,8 +45,14 @@ def remedy_words(host_name: str, obstacles: Sequence[Obstacle]) -> str:
     """Return the smallest change of a host that would let the VM in; empty where one obstacle has none."""
     if not all(each.remedy for each in obstacles):
         return ""
-    steps = list(dict.fromkeys(each.remedy for each in obstacles))
-    return f"{host_name} would take it {' and '.join(steps)}."
+    return f"{host_name} would take it {joined(each.remedy for each in obstacles)}."
+
+
+def joined(remedies: Iterable[str]) -> str:
+    """Return several remedies as one: ``with 1 GiB more memory and 2 more cores and after `inn host enable h3` ``."""
+    steps = list(dict.fromkeys(remedies))
+    more = " and ".join(step.removeprefix("with ") for step in steps if step.startswith("with "))
+    return " and ".join([*([f"with {more}"] if more else []), *(each for each in steps if not each.startswith("with "))])
 
 
 def smaller_words(asked: Asked, nearest: IntArray) -> str:

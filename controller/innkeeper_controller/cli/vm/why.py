@@ -17,9 +17,11 @@ from innkeeper_controller.cli.vm.names import vm_id_of
 
 #: Lines are no longer where they can be broken.
 WIDTH: Final = 100
-#: Rows of hosts without ``--all``, and of those that come closest where they do not all fit.
+#: Rows of hosts without ``--all``, and hosts that are shown of those that come closest where there are more.
 MOST_HOSTS: Final = 20
 NEAREST: Final = 5
+#: Clauses that the reason names already.
+NAMED: Final = 3
 #: Rows of hosts that fail alike.
 MOST_ALIKE: Final = 8
 
@@ -52,15 +54,14 @@ def _text(answer: Json, now_s: float, *, all_: bool) -> str:
 
 def _fields(answer: Json, now_s: float) -> Iterator[tuple[str, object]]:
     """Go over what one line each is said of."""
-    yield "Nearest", _wrapped(answer.get("nearest_miss", ""))
     yield "Would help", _wrapped(*answer.get("remedies", ()))
     if answer.get("queue") or answer.get("queue_position"):
         yield "Queue", answer.get("queue") or f"place {answer['queue_position']}"
     until_s = answer.get("gives_up_at_s")
     if until_s:
         yield "Gives up", f"{words.moment(until_s)}, in {words.span(max(0.0, until_s - now_s))}"
-    counts = answer.get("counts")
-    if counts:
+    counts = answer.get("counts", {})
+    if counts and ("can take it:" not in answer["reason"] or len(counts) > NAMED):
         yield "Kept out by", _wrapped(words.joined(f"{name} {count:,}" for name, count in counts.items()))
 
 
@@ -76,7 +77,7 @@ def _hosts(answer: Json, *, all_: bool) -> list[str]:
     fitting = [host for host in hosts if host["fits"]]
     others = [host for host in hosts if not host["fits"]]
     total, fit = answer.get("hosts_total", len(hosts)), answer.get("fitting", len(fitting))
-    shows_all = all_ or total <= MOST_HOSTS
+    shows_all = all_ or (total == len(hosts) and sum(len(host["obstacles"]) for host in others) <= MOST_HOSTS)
     lines = ["", *_scores(answer, fitting)] if fitting else []
     if fit > len(fitting):
         lines.append(f"and {fit - len(fitting):,} more that fit")

@@ -1,0 +1,255 @@
+"""What is told of a VM that waits is what is in its way: take that away and it fits, leave any of it and it does not.
+
+``INNKEEPER_RUNS`` fleets are tried from ``INNKEEPER_SEED`` on.
+"""
+
+import math
+import os
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+from sample_hosts import make_demand, make_fleet, make_host, make_load, random_demand, random_host, rooms
+
+from innkeeper_controller.expressions import obstacles as told_of
+from innkeeper_controller.inventory import Inventory
+from innkeeper_controller.scheduling.clauses import CLAUSES
+from innkeeper_controller.scheduling.fleet import Fleet
+from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.model import Alike, Room
+from innkeeper_controller.scheduling.scores import POLICIES
+from innkeeper_controller.scheduling.search import Search
+from innkeeper_controller.scheduling.verdicts import counts_of, obstacles_on, verdicts
+from innkeeper_controller.scheduling.wishes import Relation, Term
+from innkeeper_plugins.vocabulary import Capacity, HostId, VmId
+
+SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
+RUNS = int(os.environ.get("INNKEEPER_RUNS", "40"))
+SEEDS = range(SEED, SEED + RUNS)
+
+
+class Site:
+    """A fleet with VMs on it, and what each took where."""
+
+    def __init__(self, seed, hosts=8):
+        self.random = Random(seed)
+        self.views = {number: random_host(self.random, number, plain=0.3) for number in range(1, hosts + 1)}
+        self.fleet = make_fleet(*self.views.values())
+        self.search = Search(self.fleet, POLICIES["packing"])
+        self.loads = {number: {} for number in self.views}
+        placer = Placer(self.fleet)
+        for number in range(100, 100 + self.random.choice((0, 10, 40))):
+            self.place(placer, number)
+
+    def place(self, placer, number):
+        demand = random_demand(self.random, number, list(range(100, number))[:5], list(self.views))
+        found = placer.choose(demand)
+        if found is not None:
+            granted = placer._granted(demand, found.host_id)
+            self.fleet.take(found.host_id, granted)
+            self.loads[found.host_id][number] = granted
+
+    def demand(self):
+        guests = [vm_id for loads in self.loads.values() for vm_id in loads]
+        demand = random_demand(self.random, 1, guests[:5], list(self.views))
+        if self.random.random() < 0.5:
+            size = Capacity(
+                cpu_cores=self.random.choice((0.5, 4.0, 7.25, 60.0)),
+                memory_mib=self.random.choice((512, 3000, 8000, 90_000)),
+            )
+            demand = replace(demand, capacity=size)
+        return demand
+
+    def loads_on(self, host_id):
+        return list(self.loads[host_id].values())
+
+    def verdicts(self, demand, **more):
+        return verdicts(demand, self.search, loads_on=self.loads_on, **more)
+
+    def end(self, vm_id):
+        """End a VM and return what takes that back."""
+        (host_id,) = [number for number, loads in self.loads.items() if vm_id in loads]
+        load = self.loads[host_id].pop(vm_id)
+        self.fleet.give_back(host_id, load)
+
+        def undo():
+            self.loads[host_id][vm_id] = load
+            self.fleet.take(host_id, load)
+
+        return undo
+
+    def swap(self, vm_id):
+        """End a VM and let another that takes as much have its room, so that nothing else changes."""
+        (host_id,) = [number for number, loads in self.loads.items() if vm_id in loads]
+        other = replace(self.loads[host_id][vm_id], vm_id=VmId(vm_id + 10_000), groups=(), terms=())
+        undo = self.end(vm_id)
+        self.loads[host_id][other.vm_id] = other
+        self.fleet.take(host_id, other)
+
+        def undo_both():
+            self.end(other.vm_id)
+            undo()
+
+        return undo_both
+
+    def put(self, view):
+        before, self.views[view.host_id] = self.views[view.host_id], view
+        self.fleet.put(view)
+        return lambda: self.put(before)
+
+    def used(self, host_id):
+        loads = self.loads[host_id].values()
+        return sum(load.capacity.cpu_cores for load in loads), sum(load.capacity.memory_mib for load in loads)
+
+    def fits(self, demand, host_id):
+        return not list(obstacles_on(demand, self.fleet, host_id, CLAUSES))
+
+
+# --- they agree with the choice
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_host_fits_where_no_obstacle_is_told_and_the_best_one_is_the_first(seed):
+    site = Site(seed)
+    for _ in range(10):
+        demand = site.demand()
+        found, best = site.verdicts(demand), site.search.best(demand)
+
+        assert {each.host_id for each in found.hosts} == set(site.views)
+        assert all(each.fits == site.fits(demand, each.host_id) for each in found.hosts)
+        assert (best is not None) == found.hosts[0].fits == (found.fitting > 0)
+        assert best is None or (best.host_id, best.score) == (found.hosts[0].host_id, found.hosts[0].scores["total"])
+        assert found.fitting == sum(each.fits for each in found.hosts)
+        assert sum(each.count for each in found.alike) == found.hosts_total - found.fitting
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_with_a_limit_the_same_hosts_come_first_and_all_are_counted(seed):
+    site = Site(seed, hosts=20)
+    for _ in range(5):
+        demand = replace(site.demand(), numa=None, pci=())
+        whole, short = site.verdicts(demand), site.verdicts(demand, limit=4)
+
+        assert replace(short, hosts=whole.hosts) == whole
+        assert short.hosts == whole.hosts[:4]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_hosts_are_counted_once_for_each_clause_that_they_fail(seed):
+    site = Site(seed)
+    demand = replace(site.demand(), numa=None, pci=())
+    found = site.verdicts(demand)
+    failed = [clause for each in found.hosts for clause in {obstacle.clause for obstacle in each.obstacles}]
+
+    assert found.counts == counts_of(demand, site.search) == {each: failed.count(each) for each in failed}
+
+
+# --- what is told is what is in the way
+
+
+def mended(site, demand, host_id, obstacle):
+    """Take away exactly what an obstacle states; return the demand and what undoes the rest."""
+    view, (cpu_used, memory_used) = site.views[host_id], site.used(host_id)
+    changes, undo = {}, []
+    match obstacle.clause:
+        case "host state":
+            changes = {"usable": True, "unusable_reason": ""}
+        case "ban":
+            changes = {"ban": ""}
+        case "cluster":
+            demand = replace(demand, clusters={**demand.clusters, view.cluster_id: "its own"})
+        case "architecture":
+            changes = {"arch": demand.arch}
+        case "cpu flags":
+            changes = {"cpu_flags": view.cpu_flags | demand.cpu_flags}
+        case "hypervisor":
+            changes = {"hypervisors": view.hypervisors | {demand.hypervisor or "libvirt"}}
+        case "transfer driver":
+            changes = {"transfer_drivers": view.transfer_drivers | demand.transfer_drivers}
+        case "bridge":
+            changes = {"bridges": view.bridges | demand.bridges}
+        case "memory":
+            more = view.memory.capacity + obstacle.amount
+            changes = {"memory": limited(view.memory, more)}
+        case "cpu":
+            changes = {"cpu": limited(view.cpu, view.cpu.capacity + obstacle.amount)}
+        case "limits":
+            changes = {"cpu": Inventory(total=view.cpu.capacity), "memory": Inventory(total=view.memory.capacity)}
+        case "datastore" | "disk":
+            given = {name: given_in(site, host_id, name) for name in demand.datastores}
+            changes = {
+                "datastores": {
+                    **view.datastores,
+                    **{
+                        name: Room(inventory=Inventory(total=given[name] + mib), free_mib=mib)
+                        for name, mib in demand.datastores.items()
+                    },
+                }
+            }
+        case "requirements":
+            demand = replace(demand, requirements=without_half(site, demand, host_id, obstacle))
+        case "exclusion":
+            demand = replace(demand, excluded=demand.excluded - {host_id})
+        case "anti-affinity" if obstacle.vm_ids:
+            undo = [site.swap(vm_id) for vm_id in obstacle.vm_ids]
+        case "anti-affinity" | "affinity" | "spread":
+            relation = {"anti-affinity": Relation.APART, "affinity": Relation.TOGETHER, "spread": Relation.SPREAD}
+            gone = relation[obstacle.clause]
+            demand = replace(demand, terms=tuple(term for term in demand.terms if term.relation is not gone))
+            if gone is Relation.APART:
+                demand = replace(demand, groups=())
+        case "numa":
+            demand = replace(demand, numa=None)
+        case "pci":
+            demand = replace(demand, pci=())
+    if changes:
+        undo.append(site.put(replace(view, **changes)))
+    return demand, undo
+
+
+def without_half(site, demand, host_id, obstacle):
+    """Return the requirements without the half that is told of: that of what hosts are, or of what is on them."""
+    attributes = site.fleet.attributes_of(site.fleet.row_of[host_id])
+    static, moving = demand.requirements.halves()
+    failed = "; ".join(each.message for each in told_of(static.tree, attributes)) if static is not None else ""
+    return moving if failed == obstacle.message else static
+
+
+def limited(old, capacity):
+    return Inventory(total=capacity, min_unit=old.min_unit, max_unit=old.max_unit, step_size=old.step_size)
+
+
+def given_in(site, host_id, name):
+    return sum(load.datastores.get(name, 0) for load in site.loads[host_id].values())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_vm_fits_once_all_that_is_told_is_gone_and_not_before(seed):
+    site = Site(seed)
+    for _ in range(6):
+        demand = site.demand()
+        for verdict in site.verdicts(demand).hosts:
+            for kept in (None, *told_apart(verdict)):
+                better, undo = demand, []
+                for obstacle in verdict.obstacles:
+                    if kept is None or is_other(obstacle, kept):
+                        better, more = mended(site, better, verdict.host_id, obstacle)
+                        undo += more
+                assert site.fits(better, verdict.host_id) == (kept is None), (verdict, kept)
+                for each in reversed(undo):
+                    each()
+
+
+def is_other(obstacle, kept):
+    """Say whether an obstacle can be taken away without the one that is to be kept.
+
+    A datastore that is not there has no room either, and requirements may be about room.
+    """
+    names = {kept.clause, obstacle.clause} if kept is not None else set()
+    return obstacle is not kept and not names <= {"datastore", "disk"}
+
+
+def told_apart(verdict):
+    """Go over the obstacles that can be kept while all others go."""
+    sized = any(each.clause in {"memory", "cpu"} for each in verdict.obstacles)
+    return (each for each in verdict.obstacles if not (sized and each.clause == "requirements"))
