@@ -192,7 +192,7 @@ def rate_rows() -> list[Row]:
 
 def pass_row() -> Row:
     """Measure one pass of 1,000 VMs over 1,000 hosts so full that many VMs fit nowhere and are told why."""
-    full = fleet_of(1_000, least=0.85, most=1.0)
+    full = fleet_of(1_000, least=0.95, most=1.0)
     waiting = demands(1_000)
     best_s, left = float("inf"), 0
     for _ in range(ROUNDS):
