@@ -1,13 +1,13 @@
 """VMs of one kind share the work: who asked before, and only what changed since is looked at again."""
 
 import heapq
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Final
 
 import numpy as np
 
-from innkeeper_controller.scheduling.fleet import Fleet, IntArray, repelled_keys
-from innkeeper_controller.scheduling.hosts import Rows
+from innkeeper_controller.scheduling.fleet import Fleet, repelled_keys
+from innkeeper_controller.scheduling.hosts import Rows, all_rows, one_row
 from innkeeper_controller.scheduling.model import Demand
 from innkeeper_controller.scheduling.scores import total_score
 from innkeeper_controller.scheduling.search import Best, Question, Search
@@ -41,6 +41,7 @@ def kind_of(demand: Demand, fleet: Fleet) -> Hashable:
         demand.rank,
         demand.excluded,
         demand.ends_at_s,
+        tuple(demand.attributes.items()),
     )
 
 
@@ -78,7 +79,7 @@ class Ranking:
         self._question: Question = search.question(demand)
         self._became = self._fleet.became.seen
         self._seen = self._fleet.changes.seen
-        found = self._looked_at(np.arange(self._fleet.count))
+        found = self._looked_at(all_rows(self._fleet))
         #: ``(-rank, -score, host id, row)``, the best last.
         self._ranked = sorted(found, reverse=True)
         #: Those that changed since, with how often their row had changed then.
@@ -98,7 +99,7 @@ class Ranking:
             self._became = self._fleet.became.seen
             self._question = self._search.question(self._demand)
         if newer:
-            self._look_again(np.unique(np.array(newer)))
+            self._look_again(dict.fromkeys(newer) if len(newer) > 1 else newer)
         while self._ranked and self._ranked[-1][3] in self._times:
             self._ranked.pop()
         while self._changed and self._changed[0][1] != self._times[self._changed[0][0][3]]:
@@ -109,19 +110,23 @@ class Ranking:
         rank, score, host_id, row = min(heads)
         return Best(-rank, -score, host_id, row)
 
-    def _look_again(self, at: IntArray) -> None:
-        for row in at.tolist():
-            self._times[row] = self._times.get(row, 0) + 1
-        for entry in self._looked_at(at):
-            heapq.heappush(self._changed, (entry, self._times[entry[3]]))
+    def _look_again(self, rows: Collection[int]) -> None:
+        times = self._times
+        for row in rows:
+            times[row] = times.get(row, 0) + 1
+        hosts = one_row(self._fleet, *rows) if len(rows) == 1 else Rows(self._fleet, np.array(list(rows)))
+        for entry in self._looked_at(hosts):
+            heapq.heappush(self._changed, (entry, times[entry[3]]))
 
-    def _looked_at(self, at: IntArray) -> list[tuple[float, float, float, int]]:
+    def _looked_at(self, hosts: Rows) -> list[tuple[float, float, float, int]]:
+        """Return the entries of those hosts that the VM fits on."""
         demand = self._question.demand
-        at = self._search.fitting(self._question, at)
-        if not len(at):
-            return []
-        hosts = Rows(self._fleet, at)
+        fits = self._search.fits(self._question, hosts)
+        if not fits.all():
+            if not fits.any():
+                return []
+            hosts = Rows(self._fleet, hosts.at[fits])
         scores = -total_score(self._question.policy, demand, hosts)
-        ranks = -hosts.ranked(demand.rank) if demand.rank is not None else np.zeros(len(at))
-        ids = self._fleet.number("host_id")[at]
-        return list(zip(ranks.tolist(), scores.tolist(), ids.tolist(), at.tolist(), strict=True))
+        ranks = -hosts.ranked(demand.rank) if demand.rank is not None else np.zeros(len(hosts.at))
+        ids = hosts.number("host_id")
+        return list(zip(ranks.tolist(), scores.tolist(), ids.tolist(), hosts.at.tolist(), strict=True))

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray, IntArray
-from innkeeper_controller.scheduling.hosts import Rows
+from innkeeper_controller.scheduling.hosts import Rows, Window
 from innkeeper_controller.scheduling.model import Demand
 from innkeeper_controller.scheduling.scores import Policy, total_score
 from innkeeper_plugins.vocabulary import Capacity, VmId
@@ -56,22 +56,6 @@ class BlockEnd:
     def number(self, name: str) -> FloatArray:
         """Return the end of a column in each block."""
         return self.fleet.table.column(name, self._ends)
-
-
-class Window(Rows):
-    """Rows that lie side by side in the blocks."""
-
-    __slots__ = ("_cells",)
-
-    def __init__(self, fleet: Fleet, at: IntArray, cells: FloatArray) -> None:
-        """See ``cells``, one line for each column of the fleet, of the rows ``at``."""
-        self.fleet = fleet
-        self.at = at
-        self._cells = cells
-
-    def number(self, name: str) -> FloatArray:
-        """Return a column of these rows."""
-        return self.fleet.table.column(name, self._cells)
 
 
 class Blocks:

@@ -57,6 +57,22 @@ class Rows:
         return rank.vector(ExpressedRows(self))
 
 
+class Window(Rows):
+    """Rows whose numbers lie side by side somewhere, so that columns of them need not be gathered."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, fleet: Fleet, at: IntArray, cells: FloatArray) -> None:
+        """See ``cells``, one line for each column of the fleet, of the rows ``at``."""
+        self.fleet = fleet
+        self.at = at
+        self._cells = cells
+
+    def number(self, name: str) -> FloatArray:
+        """Return a column of these rows."""
+        return self.fleet.table.column(name, self._cells)
+
+
 class OneHost:
     """One row of a fleet, for words about it."""
 
@@ -87,4 +103,9 @@ def one_host(fleet: Fleet, row: int) -> OneHost:
 
 def all_rows(fleet: Fleet) -> Rows:
     """Return all rows, also those whose host is gone: no clause lets a VM there."""
-    return Rows(fleet, np.arange(fleet.count))
+    return Window(fleet, np.arange(fleet.count), fleet.table.cells[:, : fleet.count])
+
+
+def one_row(fleet: Fleet, row: int) -> Rows:
+    """Return a row, for clauses and scores."""
+    return Window(fleet, np.array([row]), fleet.table.cells[:, row : row + 1])

@@ -132,10 +132,11 @@ POLICIES: Final[dict[str, Policy]] = {
 
 def total_score(policy: Policy, demand: Demand, hosts: Rows) -> FloatArray:
     """Return the weighted sum of a policy's scores for each host."""
-    total: FloatArray | float = 0.0
+    total: FloatArray | None = None
     for score, weight in policy:
-        total = total + weight * score.of(demand, hosts)
-    return np.zeros(len(hosts.at)) if isinstance(total, float) else total
+        of = weight * score.of(demand, hosts)
+        total = of if total is None else total + of
+    return total if total is not None else np.zeros(len(hosts.at))
 
 
 def concerned(policy: Policy, demand: Demand) -> Policy:

@@ -99,13 +99,20 @@ class Search:
 
     def fitting(self, question: Question, at: IntArray) -> IntArray:
         """Return those of the rows on which the VM fits, by all clauses but the slow ones."""
-        return at[_fits(question, Rows(self.fleet, at))]
+        return at[self.fits(question, Rows(self.fleet, at))]
+
+    def fits(self, question: Question, hosts: Rows) -> BoolArray:
+        """Return on which of the hosts the VM fits, by all clauses but the slow ones."""
+        mask = question.eligible.take(hosts.at)
+        for clause in question.clauses:
+            mask &= clause.holds(question.demand, hosts)
+        return mask
 
     def _best_of_window(self, question: Question, hosts: Rows) -> Best | None:
         """Return the best of rows that lie side by side: they are scored before it is known which of them fit."""
         if not len(hosts.at):
             return None
-        fits = _fits(question, hosts)
+        fits = self.fits(question, hosts)
         scores = total_score(question.policy, question.demand, hosts)
         if question.slow:
             return self._first_that_fits(question, hosts.at[fits], None, scores[fits])
@@ -161,13 +168,6 @@ class Search:
         if blocks is None or not blocks.follow():
             blocks = self._blocks = Blocks(self.fleet, self.policy, self._sizes)
         return blocks
-
-
-def _fits(question: Question, hosts: Rows) -> BoolArray:
-    mask = question.eligible.take(hosts.at)
-    for clause in question.clauses:
-        mask &= clause.holds(question.demand, hosts)
-    return mask
 
 
 def _holding(clauses: Sequence[Clause], demand: Demand, hosts: Rows) -> BoolArray:
