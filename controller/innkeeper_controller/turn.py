@@ -59,6 +59,7 @@ REFUSALS: dict[str, int] = {
     "over_quota": 409,
     "no_capacity": 409,
     "no_address": 409,
+    "stale": 409,
     "unreachable": 409,
     "too_large": 413,
     "too_many": 429,

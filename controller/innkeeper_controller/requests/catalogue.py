@@ -14,6 +14,7 @@ from innkeeper_controller.requests import (
     networks,
     operations,
     ownership,
+    plans,
     schedule,
     snapshots,
     stored_templates,
@@ -46,6 +47,7 @@ REQUESTS: dict[str, Request] = {
         accounting,
         operations,
         ownership,
+        plans,
     )
     for request in module.REQUESTS
 }
