@@ -210,8 +210,13 @@ def rivals(demand: Demand, host: OneHost, loads_on: Callable[[HostId], Iterable[
     return found
 
 
-def is_somewhere(demand: Demand, host: OneHost) -> bool:
-    """Say whether a host has a place in every scope that a VM is to be apart from others in."""
+def ends_would_help(demand: Demand, host: OneHost) -> bool:
+    """Say whether the end of those in the way is all that it takes for a VM that is to be apart from others.
+
+    Not where the host is in no place of a scope; and one that wants to be near others may want the same ones.
+    """
+    if any(term.is_hard and term.relation is not Relation.APART for term in demand.terms):
+        return False
     scopes = {term.scope for term in _hard(demand, Relation.APART)} - {HOST_SCOPE}
     return scopes <= host.view.labels.keys()
 

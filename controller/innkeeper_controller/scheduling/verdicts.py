@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from innkeeper_controller.scheduling.affinity import is_somewhere, rivals
+from innkeeper_controller.scheduling.affinity import ends_would_help, rivals
 from innkeeper_controller.scheduling.asking import Asked, ask
 from innkeeper_controller.scheduling.clauses import Clause
 from innkeeper_controller.scheduling.fleet import Fleet, FloatArray, IntArray
@@ -146,13 +146,11 @@ class _Told:
             return obstacle
         here = host.view.name
         names = few([f"VM {vm_id}" + (f" on {name}" if name != here else "") for vm_id, name in found.items()])
-        message = f"{obstacle.message} ({names})"
-        if not is_somewhere(self._asked.demand, host):
-            return msgspec.structs.replace(obstacle, message=message)
+        remedy = f"once {names} {'has' if len(found) == 1 else 'have'} ended"
         return msgspec.structs.replace(
             obstacle,
-            message=message,
-            remedy=f"once {names} {'has' if len(found) == 1 else 'have'} ended",
+            message=f"{obstacle.message} ({names})",
+            remedy=remedy if ends_would_help(self._asked.demand, host) else "",
             vm_ids=tuple(found),
         )
 

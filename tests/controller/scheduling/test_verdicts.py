@@ -3,25 +3,23 @@
 ``INNKEEPER_RUNS`` fleets are tried from ``INNKEEPER_SEED`` on.
 """
 
-import math
 import os
 from random import Random
 
 import pytest
 from msgspec.structs import replace
-from sample_hosts import make_demand, make_fleet, make_host, make_load, random_demand, random_host, rooms
+from sample_hosts import make_fleet, random_demand, random_host
 
 from innkeeper_controller.expressions import obstacles as told_of
 from innkeeper_controller.inventory import Inventory
 from innkeeper_controller.scheduling.clauses import CLAUSES
-from innkeeper_controller.scheduling.fleet import Fleet
 from innkeeper_controller.scheduling.match_making import Placer
-from innkeeper_controller.scheduling.model import Alike, Room
+from innkeeper_controller.scheduling.model import Room
 from innkeeper_controller.scheduling.scores import POLICIES
 from innkeeper_controller.scheduling.search import Search
 from innkeeper_controller.scheduling.verdicts import counts_of, obstacles_on, verdicts
-from innkeeper_controller.scheduling.wishes import Relation, Term
-from innkeeper_plugins.vocabulary import Capacity, HostId, VmId
+from innkeeper_controller.scheduling.wishes import Relation
+from innkeeper_plugins.vocabulary import Capacity, VmId
 
 SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
 RUNS = int(os.environ.get("INNKEEPER_RUNS", "40"))
@@ -97,10 +95,6 @@ class Site:
         self.fleet.put(view)
         return lambda: self.put(before)
 
-    def used(self, host_id):
-        loads = self.loads[host_id].values()
-        return sum(load.capacity.cpu_cores for load in loads), sum(load.capacity.memory_mib for load in loads)
-
     def fits(self, demand, host_id):
         return not list(obstacles_on(demand, self.fleet, host_id, CLAUSES))
 
@@ -147,64 +141,68 @@ def test_hosts_are_counted_once_for_each_clause_that_they_fail(seed):
 # --- what is told is what is in the way
 
 
+def limited(old, capacity):
+    return Inventory(total=capacity, min_unit=old.min_unit, max_unit=old.max_unit, step_size=old.step_size)
+
+
+def with_room(site, demand, view):
+    """Return the datastores of a host with just the room that a VM needs."""
+    loads = site.loads[view.host_id].values()
+    given = {name: sum(load.datastores.get(name, 0) for load in loads) for name in demand.datastores}
+    needed = {
+        name: Room(inventory=Inventory(total=given[name] + mib), free_mib=mib)
+        for name, mib in demand.datastores.items()
+    }
+    return {**view.datastores, **needed}
+
+
+#: ``{clause: what is another of the host}``, from the site, the demand, the host and the obstacle.
+OTHER_HOST = {
+    "host state": lambda *_: {"usable": True, "unusable_reason": ""},
+    "ban": lambda *_: {"ban": ""},
+    "architecture": lambda _, demand, *__: {"arch": demand.arch},
+    "cpu flags": lambda _, demand, view, __: {"cpu_flags": view.cpu_flags | demand.cpu_flags},
+    "hypervisor": lambda _, demand, view, __: {"hypervisors": view.hypervisors | {demand.hypervisor or "libvirt"}},
+    "transfer driver": lambda _, demand, view, __: {
+        "transfer_drivers": view.transfer_drivers | demand.transfer_drivers
+    },
+    "bridge": lambda _, demand, view, __: {"bridges": view.bridges | demand.bridges},
+    "memory": lambda _, __, view, obstacle: {"memory": limited(view.memory, view.memory.capacity + obstacle.amount)},
+    "cpu": lambda _, __, view, obstacle: {"cpu": limited(view.cpu, view.cpu.capacity + obstacle.amount)},
+    "limits": lambda _, __, view, ___: {
+        "cpu": Inventory(total=view.cpu.capacity),
+        "memory": Inventory(total=view.memory.capacity),
+    },
+    "datastore": lambda site, demand, view, _: {"datastores": with_room(site, demand, view)},
+    "disk": lambda site, demand, view, _: {"datastores": with_room(site, demand, view)},
+}
+#: The same for the demand.
+OTHER_DEMAND = {
+    "cluster": lambda _, demand, view, __: {"clusters": {**demand.clusters, view.cluster_id: "its own"}},
+    "requirements": lambda site, demand, view, obstacle: {
+        "requirements": without_half(site, demand, view.host_id, obstacle)
+    },
+    "exclusion": lambda _, demand, view, __: {"excluded": demand.excluded - {view.host_id}},
+    "anti-affinity": lambda _, demand, *__: {"terms": without(demand, Relation.APART), "groups": ()},
+    "affinity": lambda _, demand, *__: {"terms": without(demand, Relation.TOGETHER)},
+    "spread": lambda _, demand, *__: {"terms": without(demand, Relation.SPREAD)},
+    "numa": lambda *_: {"numa": None},
+    "pci": lambda *_: {"pci": ()},
+}
+
+
 def mended(site, demand, host_id, obstacle):
     """Take away exactly what an obstacle states; return the demand and what undoes the rest."""
-    view, (cpu_used, memory_used) = site.views[host_id], site.used(host_id)
-    changes, undo = {}, []
-    match obstacle.clause:
-        case "host state":
-            changes = {"usable": True, "unusable_reason": ""}
-        case "ban":
-            changes = {"ban": ""}
-        case "cluster":
-            demand = replace(demand, clusters={**demand.clusters, view.cluster_id: "its own"})
-        case "architecture":
-            changes = {"arch": demand.arch}
-        case "cpu flags":
-            changes = {"cpu_flags": view.cpu_flags | demand.cpu_flags}
-        case "hypervisor":
-            changes = {"hypervisors": view.hypervisors | {demand.hypervisor or "libvirt"}}
-        case "transfer driver":
-            changes = {"transfer_drivers": view.transfer_drivers | demand.transfer_drivers}
-        case "bridge":
-            changes = {"bridges": view.bridges | demand.bridges}
-        case "memory":
-            more = view.memory.capacity + obstacle.amount
-            changes = {"memory": limited(view.memory, more)}
-        case "cpu":
-            changes = {"cpu": limited(view.cpu, view.cpu.capacity + obstacle.amount)}
-        case "limits":
-            changes = {"cpu": Inventory(total=view.cpu.capacity), "memory": Inventory(total=view.memory.capacity)}
-        case "datastore" | "disk":
-            given = {name: given_in(site, host_id, name) for name in demand.datastores}
-            changes = {
-                "datastores": {
-                    **view.datastores,
-                    **{
-                        name: Room(inventory=Inventory(total=given[name] + mib), free_mib=mib)
-                        for name, mib in demand.datastores.items()
-                    },
-                }
-            }
-        case "requirements":
-            demand = replace(demand, requirements=without_half(site, demand, host_id, obstacle))
-        case "exclusion":
-            demand = replace(demand, excluded=demand.excluded - {host_id})
-        case "anti-affinity" if obstacle.vm_ids:
-            undo = [site.swap(vm_id) for vm_id in obstacle.vm_ids]
-        case "anti-affinity" | "affinity" | "spread":
-            relation = {"anti-affinity": Relation.APART, "affinity": Relation.TOGETHER, "spread": Relation.SPREAD}
-            gone = relation[obstacle.clause]
-            demand = replace(demand, terms=tuple(term for term in demand.terms if term.relation is not gone))
-            if gone is Relation.APART:
-                demand = replace(demand, groups=())
-        case "numa":
-            demand = replace(demand, numa=None)
-        case "pci":
-            demand = replace(demand, pci=())
-    if changes:
-        undo.append(site.put(replace(view, **changes)))
-    return demand, undo
+    view, name = site.views[host_id], obstacle.clause
+    if name == "anti-affinity" and obstacle.remedy:
+        return demand, [site.swap(vm_id) for vm_id in obstacle.vm_ids]
+    if name in OTHER_HOST:
+        return demand, [site.put(replace(view, **OTHER_HOST[name](site, demand, view, obstacle)))]
+    return replace(demand, **OTHER_DEMAND[name](site, demand, view, obstacle)), []
+
+
+def without(demand, relation):
+    return tuple(term for term in demand.terms if term.relation is not relation)
 
 
 def without_half(site, demand, host_id, obstacle):
@@ -213,14 +211,6 @@ def without_half(site, demand, host_id, obstacle):
     static, moving = demand.requirements.halves()
     failed = "; ".join(each.message for each in told_of(static.tree, attributes)) if static is not None else ""
     return moving if failed == obstacle.message else static
-
-
-def limited(old, capacity):
-    return Inventory(total=capacity, min_unit=old.min_unit, max_unit=old.max_unit, step_size=old.step_size)
-
-
-def given_in(site, host_id, name):
-    return sum(load.datastores.get(name, 0) for load in site.loads[host_id].values())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
