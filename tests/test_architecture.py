@@ -24,9 +24,12 @@ MAY_IMPORT = {
         "innkeeper_hostagent.protocol",
         # Its own configuration file, log and service manager: nothing of drivers, and the agent needs the same.
         "innkeeper_plugins.daemons",
+        # An external scheduler is run as every other command is, and killed like it.
+        "innkeeper_plugins.commands",
         "innkeeper_plugins.errors",
         "innkeeper_plugins.hookspecs",
         "innkeeper_plugins.registry",
+        "innkeeper_plugins.scheduling",
         "innkeeper_plugins.steps",
         "innkeeper_plugins.vocabulary",
     ),
@@ -56,6 +59,10 @@ PURE = (
     "innkeeper_controller/allowances.py",
     "innkeeper_controller/bans.py",
     "innkeeper_controller/cluster.py",
+    "innkeeper_controller/deciders/plugin_troubles.py",
+    "innkeeper_controller/deciders/rounds.py",
+    "innkeeper_controller/deciders/snapshot.py",
+    "innkeeper_controller/deciders/standing.py",
     "innkeeper_controller/expressions",
     "innkeeper_controller/hopes.py",
     "innkeeper_controller/images.py",

@@ -22,6 +22,8 @@ from innkeeper_controller.api.service import ForOpenNebula, Service, ServiceLimi
 from innkeeper_controller.clock import SteadyClock
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.config import Config
+from innkeeper_controller.deciders.asking import Asker
+from innkeeper_controller.deciders.chosen import Decider, chosen
 from innkeeper_controller.event_log import log_events
 from innkeeper_controller.hooks import Hooks
 from innkeeper_controller.own_address import advertised, beside
@@ -83,6 +85,8 @@ class Assembly:
 
     async def _start(self) -> None:
         config = self.config
+        self._registry = Registry.load()
+        self._chosen = chosen(config, self._registry, time.perf_counter)
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         engine = self._open_store()
         keys = key_files.load_or_create(config.state_dir / KEY_FILE)
@@ -115,6 +119,7 @@ class Assembly:
 
     def _controller(self, engine: Engine, settings: Settings) -> Controller:
         cluster = Cluster()
+        cluster.placement.rules = self._chosen.rules
         cluster.load_records(*Archive(engine).load())
         limits = self.config.limits
         return Controller(
@@ -171,6 +176,7 @@ class Assembly:
         self._call_plugins()
         self._up.callback(cleanup.close)
         self._up.push_async_callback(self.controller.close)
+        self._ask_outside(self._chosen.decider)
         await self.controller.start()
         await self._first_token()
         self._up.callback(self.gateway.close)
@@ -189,13 +195,20 @@ class Assembly:
 
     def _call_plugins(self) -> None:
         """Let the plugins that want to know learn what becomes of VMs."""
-        registry = Registry.load()
-        for problem in registry.problems:
+        registry = self._registry
+        for problem in (*registry.problems, *self._chosen.problems):
             _log.warning("plugin.left_out", plugin=problem.plugin, reason=problem.reason)
         if registry.hook.vm_state_changed.get_hookimpls():
             hooks = Hooks(registry.hook.vm_state_changed)
             self.controller.watchers.append(hooks.watch)
             self._up.callback(hooks.close)
+
+    def _ask_outside(self, decider: Decider | None) -> None:
+        """Let another scheduler decide, where the configuration names one."""
+        if decider is not None:
+            rounds = self.controller.reactor.ask_outside(decider.called)
+            asker = Asker(self.controller, rounds, decider.run, timeout_s=decider.timeout_s)
+            self._up.push_async_callback(asker.close)
 
     async def _first_token(self) -> None:
         """Make the administrator, and a token of which only the digest is kept, where there is none yet."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from innkeeper_controller import hopes, schedule
+from innkeeper_controller.deciders.standing import Standing
 from innkeeper_controller.fleet_index import FleetIndex, claims
 from innkeeper_controller.monitoring import Samples
 from innkeeper_controller.queue_index import QueueIndex
@@ -146,6 +147,8 @@ class Cluster:
     usages: Usages = field(default_factory=Usages)
     #: The hosts as the scheduler sees them.
     placement: FleetIndex = field(default_factory=FleetIndex)
+    #: How another scheduler does; None where the built-in one decides.
+    outside: Standing | None = None
     #: What the order of those who wait is made of.
     queue: QueueIndex = field(default_factory=QueueIndex)
     #: ``{network: addresses that are not free}``

@@ -20,8 +20,9 @@ from innkeeper_plugins.vocabulary import Value
 DEFAULT_PATH: Final = Path("/etc/innkeeper/controller.toml")
 DEFAULT_STATE_DIR: Final = Path("/var/lib/innkeeper-controller")
 
-SCHEDULERS: Final = ("match-making", "none")
-POLICIES: Final = ("packing", "striping")
+PROGRAM: Final = "program"
+#: Those of plugins come beside them; their names, and those of policies, are looked up by ``deciders.chosen``.
+BUILT_IN_SCHEDULERS: Final = ("match-making", "none", PROGRAM)
 LIST_ORDERS: Final = ("DESC", "ASC")
 
 #: How far the default port of the bulk socket is from that of the agents' socket.
@@ -31,6 +32,8 @@ _PATTERN: Final = re.compile(r"[A-Za-z0-9_*]{1,128}(/[A-Za-z0-9_*]{1,128})?")
 _MAX_PORT: Final = 65535
 #: Ten years.
 _MAX_BAN_S: Final = 315_360_000
+#: Nobody waits longer for a host because a program thinks.
+_MAX_PROGRAM_S: Final = 600
 _USER_LIMITS: Final = ("max_placed_per_user", "max_per_pass_and_user")
 
 
@@ -113,9 +116,9 @@ class Config(Value):
     state_dir: Path = DEFAULT_STATE_DIR
     #: SQLAlchemy URL; empty for SQLite in ``state_dir``.
     database: str = ""
-    #: ``match-making``, or ``none`` to leave it to people and programs.
+    #: ``match-making``; ``none`` to leave it to people and programs; ``program`` or a plugin's scheduler to ask them.
     scheduler: str = "match-making"
-    #: ``packing`` fills hosts up, ``striping`` spreads over them.
+    #: ``packing`` fills hosts up, ``striping`` spreads over them; others are in ``docs/scheduling.md``.
     policy: str = "packing"
     heartbeat_interval_s: float = 5.0
     #: A host that was silent for longer is lost, and its VMs UNKNOWN.
@@ -181,8 +184,6 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
 
 def _mistakes(config: Config) -> Iterator[str]:
     """Tell what is of the right type and still makes no sense."""
-    yield not_one_of("scheduler", config.scheduler, SCHEDULERS)
-    yield not_one_of("policy", config.policy, POLICIES)
     yield from log_mistakes(config.log)
     yield not_one_of("opennebula.list_order", config.opennebula.list_order, LIST_ORDERS)
     yield _no_endpoint("http.listen", f"tcp://{config.http.listen}")
@@ -200,6 +201,7 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield from map(_no_pattern, (*config.restricted.vm, *config.restricted.image, *config.restricted.network))
     yield from _scheduling_mistakes(config.scheduling)
     yield from _ban_mistakes(config.scheduling.ban)
+    yield from _decider_mistakes(config)
     if config.unknown_after_s < config.heartbeat_interval_s:
         yield f"unknown_after_s is {config.unknown_after_s}, shorter than heartbeat_interval_s"
 
@@ -216,6 +218,20 @@ def _scheduling_mistakes(options: Options) -> Iterator[str]:
     for name, value in numbers.items():
         if not 0 <= value < math.inf:
             yield f"{name} is {value}; it has to be 0 or more"
+
+
+def _decider_mistakes(config: Config) -> Iterator[str]:
+    program, weights = config.scheduling.program, config.scheduling.weights
+    if config.scheduler == PROGRAM and not program.argv:
+        yield "scheduler is 'program', but scheduling.program.argv names none"
+    if program.argv and not program.argv[0].startswith("/"):
+        yield f"scheduling.program.argv begins with {program.argv[0]!r}; it has to be an absolute path"
+    if not 0 < program.timeout_s <= _MAX_PROGRAM_S:
+        told = f"it has to be more than 0, and at most {_MAX_PROGRAM_S}"
+        yield f"scheduling.program.timeout_s is {program.timeout_s}; {told}"
+    for name, weight in weights.items():
+        if not math.isfinite(weight):
+            yield f"scheduling.weights.{name} is {weight}; it has to be a number"
 
 
 def _ban_mistakes(ban: BanOptions) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ import structlog
 from innkeeper_controller import config as configuration
 from innkeeper_controller.assembly import TOKEN_FILE, Assembly
 from innkeeper_controller.config import Config
+from innkeeper_controller.deciders.chosen import chosen
+from innkeeper_controller.scheduling.rules import CUSTOM
 from innkeeper_controller.store.database import ProcessLock, open_engine
 from innkeeper_controller.store.reading import differences
 from innkeeper_controller.store.upgrade import bring_up, check, check_pages
@@ -24,6 +27,7 @@ from innkeeper_plugins.daemons import logs
 from innkeeper_plugins.daemons.configuration import ConfigError
 from innkeeper_plugins.daemons.notify import Notifier
 from innkeeper_plugins.errors import InnkeeperError
+from innkeeper_plugins.registry import Registry
 
 _log = structlog.get_logger("controller")
 
@@ -123,6 +127,7 @@ def check_everything(path: Path | None, state_dir: Path | None, database: str | 
     """Check configuration and database, and that the log gives the state; the controller may be running."""
     config = _configured(path, state_dir, database)
     click.echo(f"configuration: fine, state in {config.state_dir}")
+    _tell_scheduling(config)
     try:
         engine = open_engine(config.database_url)
         state = check(engine)
@@ -140,6 +145,24 @@ def check_everything(path: Path | None, state_dir: Path | None, database: str | 
     if found:
         raise click.ClickException("the log and the state differ:\n" + "\n".join(found))
     click.echo(f"log: tells the {records} records that the tables have")
+
+
+def _tell_scheduling(config: Config) -> None:
+    """Tell what could be scheduled by, and what of the plugins is left out."""
+    registry = Registry.load()
+    try:
+        found = chosen(config, registry, time.perf_counter)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    for what, names in (
+        ("schedulers", found.schedulers),
+        ("policies", (*found.rules.policies, CUSTOM)),
+        ("clauses", dict.fromkeys(clause.name for clause in found.rules.clauses)),
+        ("scores", found.rules.scores),
+    ):
+        click.echo(f"{what}: {', '.join(names)}")
+    for problem in (*registry.problems, *found.problems):
+        click.echo(f"left out: {problem.plugin}: {problem.reason}")
 
 
 def _configured(path: Path | None, state_dir: Path | None, database: str | None) -> Config:

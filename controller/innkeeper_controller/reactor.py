@@ -10,6 +10,9 @@ import msgspec
 
 from innkeeper_controller import actions, agenda, agents, bans, departures, image_contents, queueing, scheduler
 from innkeeper_controller.cluster import Cluster
+from innkeeper_controller.deciders.plugin_troubles import PluginTroubles
+from innkeeper_controller.deciders.rounds import Outcome, Rounds
+from innkeeper_controller.deciders.standing import Standing
 from innkeeper_controller.furniture import furnish
 from innkeeper_controller.records import Moment, User, VmRecord
 from innkeeper_controller.requests import find
@@ -41,6 +44,8 @@ class Reactor:
         self.settings = settings
         self._entropy = entropy
         self._scheduler = scheduler.Scheduler()
+        self._plugin_troubles = PluginTroubles()
+        self._outside: Rounds | None = None
         self._newest = self._turn(0.0, "")
 
     def _turn(self, now_s: Moment, actor: str) -> Turn:
@@ -163,6 +168,8 @@ class Reactor:
         departures.drain(turn)
         departures.reschedule(turn)
         agenda.carry_out(turn)
+        if self._plugin_troubles.on_tick(turn, self.cluster.placement.rules.troubles):
+            self._scheduler.forget()
         return turn
 
     def schedule(self, now_s: Moment) -> Turn:
@@ -170,7 +177,24 @@ class Reactor:
         turn = self._turn(now_s, scheduler.ACTOR)
         self.cluster.take_hopes(now_s)
         if self.cluster.unconsidered or self.cluster.freed:
-            self._scheduler.run(turn)
+            (self._outside or self._scheduler).run(turn)
+        return turn
+
+    def ask_outside(self, called: str) -> Rounds:
+        """Let another scheduler decide, and return how it is asked.
+
+        Args:
+            called: As people are told: ``the program /usr/local/bin/first-fit``.
+        """
+        self.cluster.outside = Standing(called)
+        self._outside = Rounds(self.cluster.outside, self._scheduler)
+        return self._outside
+
+    def decided(self, outcome: Outcome, now_s: Moment) -> Turn:
+        """React to what another scheduler chose."""
+        assert self._outside is not None, "somebody was asked"
+        turn = self._turn(now_s, scheduler.ACTOR)
+        self._outside.on_outcome(turn, outcome)
         return turn
 
 

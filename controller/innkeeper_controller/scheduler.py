@@ -69,6 +69,10 @@ class Scheduler:
             looked_at += len(unit)
             self._look_at(turn, unit, limits)
 
+    def forget(self) -> None:
+        """Ask everything of every host again: what a plugin said may have been wrong."""
+        self._placer = None
+
     def _begin(self, turn: Turn) -> None:
         """Put those whom nobody has looked at in line; who is left out is told why."""
         cluster = turn.cluster

@@ -32,6 +32,9 @@ def explain_waiting(turn: Turn, vm: VmRecord, limit: int | None) -> dict[str, ob
         return {"reason": "There is no host yet.", "advice": "Add one: inn host add NAME.", **queue}
     found = _verdicts(turn, vm, limit)
     reason, advice = _reason(turn, vm, found)
+    outside = turn.cluster.outside
+    if outside is not None and outside.rests(turn.now_s):
+        reason = f"{reason} {outside.words(turn.now_s)}"
     return {
         "reason": reason,
         "advice": advice,
@@ -95,7 +98,13 @@ def _not_looked_at(turn: Turn, vm: VmRecord, could: str) -> tuple[str, str] | No
     if turn.settings.scheduler == "none":
         return f"The scheduler is off; {could} the VM.", f"Deploy it by hand: inn vm deploy {vm.vm_id} HOST."
     left_out = queueing.left_out(turn.cluster, turn.settings, vm)
-    return (left_out.words, f"Until then it takes no host, though {could} it.") if left_out is not None else None
+    if left_out is not None:
+        return left_out.words, f"Until then it takes no host, though {could} it."
+    outside = turn.cluster.outside
+    if outside is None or outside.rests(turn.now_s):
+        return None
+    noted = turn.cluster.waits.get(vm.vm_id, "")
+    return f"{outside.words(turn.now_s)} {noted}".strip(), f"Or deploy it by hand: inn vm deploy {vm.vm_id} HOST."
 
 
 def _refused_plan(turn: Turn, vm: VmRecord, found: Verdicts) -> tuple[str, str]:

@@ -59,6 +59,12 @@ def register_scheduling_policies() -> Iterable[tuple[str, Mapping[str, float]]]:
 
 
 @hookspec
+def register_schedulers() -> Iterable[tuple[str, Any]]:
+    """Return the names of the plugin's schedulers, each with its ``innkeeper_plugins.scheduling.Decide``."""
+    raise AssertionError("a hook specification is never called")
+
+
+@hookspec
 def vm_state_changed(vm_id: int, old_state: str, new_state: str) -> None:
     """Learn that a VM changed its state, after the change is durable."""
 

@@ -60,6 +60,7 @@ class Registry:
         self._clauses = self._offers("scheduling clause", hook.register_scheduling_clauses)
         self._scores = self._offers("scheduling score", hook.register_scheduling_scores)
         self._policies = self._offers("scheduling policy", hook.register_scheduling_policies)
+        self._schedulers = self._offers("scheduler", hook.register_schedulers)
 
     @classmethod
     def load(cls, extra: Mapping[str, object] | None = None) -> "Registry":
@@ -131,6 +132,10 @@ class Registry:
     def scheduling_policies(self) -> dict[str, Mapping[str, float]]:
         """Return the weights of every policy by name, as ``scheduling_clauses`` does."""
         return _brought_once(self._policies)
+
+    def schedulers(self) -> dict[str, Any]:
+        """Return every ``scheduling.Decide`` by name, as ``scheduling_clauses`` does."""
+        return _brought_once(self._schedulers)
 
     def _register(self, name: str, plugin: object) -> None:
         try:

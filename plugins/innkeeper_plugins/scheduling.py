@@ -4,14 +4,14 @@ Both are asked of many hosts at once, with numpy arrays of one element a host, i
 of a host must not depend on the others. They read what they are given and nothing else.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from innkeeper_plugins.vocabulary import Capacity, HostId, VmId
+from innkeeper_plugins.vocabulary import Capacity, HostId
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -76,12 +76,10 @@ class OneHost(Protocol):
 
 
 class Asked(Protocol):
-    """A VM that wants a host."""
+    """A VM that wants a host.
 
-    @property
-    def vm_id(self) -> VmId:
-        """Its number."""
-        ...
+    What is said of one VM counts for all others that are alike in these.
+    """
 
     @property
     def capacity(self) -> Capacity:
@@ -107,10 +105,11 @@ def _always(_asked: Asked) -> bool:
 class Clause:
     """What has to hold for a VM to go to a host.
 
-    Where one of its functions fails, it keeps the VM out of all hosts and `inn vm why` tells the failure.
+    Where one of its functions fails, it keeps the VM out of all hosts and ``inn vm why`` tells the failure.
+    One that takes longer than half a second for one VM is taken for failed during the next minute.
     """
 
-    #: Says of each host whether it holds: one bool a host.
+    #: Says of each host whether it holds: one bool a host, no numbers.
     holds: Callable[[Asked, Hosts], BoolArray]
     #: Says why not, of a host where it does not hold; no capital, no full stop.
     words: Callable[[Asked, OneHost], str]
@@ -122,7 +121,7 @@ class Clause:
 class Score:
     """How good hosts are for a VM that fits on them.
 
-    Where its function fails, it is 0.
+    Where its function fails or is as slow as that, it is 0.
     """
 
     #: Says of each host how good it is, from 0 to 1; what is beyond is cut off.
@@ -131,3 +130,8 @@ class Score:
     weight: float = 1.0
     #: Which VMs it is about; it is 0 for others.
     concerns: Callable[[Asked], bool] = _always
+
+
+#: A scheduler of a plugin: it gets the snapshot that ``docs/scheduling-plugins.md`` tells field by field, and returns
+#: pairs of a VM's number and a host's name. VMs that it leaves out wait on.
+Decide: TypeAlias = Callable[[Mapping[str, Any]], Iterable[tuple[int, str]]]

@@ -43,13 +43,18 @@ def test_every_part_can_be_set(tmp_path: Path):
         ("[http]\nlissen = 1\n[nothing]", "unknown key http.lissen, did you mean http.listen?; unknown key nothing"),
         ("heartbeat_interval_s = 'x'", "Expected `float`, got `str` - at `$.heartbeat_interval_s`"),
         ("state_dir = 3", "expected a path as text - at `$.state_dir`"),
-        ("scheduler = 'match-maker'", "scheduler is 'match-maker'; did you mean match-making?"),
+        ("scheduler = 'program'", "scheduler is 'program', but scheduling.program.argv names none"),
         (
-            "policy = 'x'\n[log]\nlevel = 'loud'\nformat = 'xml'",
+            "[scheduling.program]\nargv = ['sched']\ntimeout_s = 0\n[scheduling.weights]\npacking = nan",
             (
-                "policy is 'x'; use one of packing, striping; log.level is 'loud'; "
-                "use one of debug, info, warning, error; log.format is 'xml'; use one of json, text"
+                "scheduling.program.argv begins with 'sched'; it has to be an absolute path; "
+                "scheduling.program.timeout_s is 0.0; it has to be more than 0, and at most 600; "
+                "scheduling.weights.packing is nan; it has to be a number"
             ),
+        ),
+        (
+            "[log]\nlevel = 'loud'\nformat = 'xml'",
+            ("log.level is 'loud'; use one of debug, info, warning, error; log.format is 'xml'; use one of json, text"),
         ),
         (
             "[restricted]\nvm = ['usual', 'NIC/MAC', 'NIC MAC']",

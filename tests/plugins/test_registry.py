@@ -159,7 +159,6 @@ def test_every_hook_reaches_a_plugin():
     asked = []
     own = types.SimpleNamespace()
     for name, signature in {
-        "register_scheduling_policies": lambda: asked.append("policies") or [],
         "vm_state_changed": lambda vm_id, old_state, new_state: asked.append((vm_id, old_state, new_state)),
         "fence_host": lambda host_name: asked.append(host_name) or True,
         "authenticate": lambda user_name, secret: asked.append((user_name, secret)) or False,
@@ -167,11 +166,32 @@ def test_every_hook_reaches_a_plugin():
         setattr(own, name, hookimpl(signature))
     hook = Registry({"own": own}).hook
 
-    assert hook.register_scheduling_policies() == [[]]
     assert hook.vm_state_changed(vm_id=7, old_state="BOOT", new_state="RUNNING") == []
     assert hook.fence_host(host_name="h1") is True
     assert hook.authenticate(user_name="ada", secret="s") is False
-    assert asked == ["policies", (7, "BOOT", "RUNNING"), "h1", ("ada", "s")]
+    assert asked == [(7, "BOOT", "RUNNING"), "h1", ("ada", "s")]
+
+
+def test_what_plugins_bring_to_scheduling_is_told_apart_and_a_name_brought_twice_is_there_for_none():
+    known = Registry(
+        {
+            "one": plugin(
+                register_scheduling_clauses=[("licence", "a clause")],
+                register_scheduling_scores=[("power", "a score"), ("noise", "a score")],
+                register_scheduling_policies=[("green", {"power": 1.0})],
+                register_schedulers=[("oracle", "a function")],
+            ),
+            "two": plugin(register_scheduling_scores=[("noise", "another score")]),
+        }
+    )
+
+    assert known.scheduling_clauses() == {"licence": "a clause"}
+    assert known.scheduling_scores() == {"power": "a score"}
+    assert known.scheduling_policies() == {"green": {"power": 1.0}}
+    assert known.schedulers() == {"oracle": "a function"}
+    assert [problem.reason for problem in known.problems] == [
+        "one and two both bring the scheduling score 'noise': uninstall one of them"
+    ]
 
 
 def test_the_built_in_transfer_drivers_come_in_by_the_same_door():
