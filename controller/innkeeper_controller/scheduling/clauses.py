@@ -7,11 +7,12 @@ lets a VM in.
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import numpy as np
 
-from innkeeper_controller.expressions import CompiledRequirement, obstacles
+from innkeeper_controller.expressions import Attributes, CompiledRequirement, obstacles
 from innkeeper_controller.inventory import Inventory
 from innkeeper_controller.scheduling import affinity, devices
 from innkeeper_controller.scheduling.fleet import BoolArray, Fleet
@@ -23,6 +24,7 @@ from innkeeper_controller.scheduling.words import (
     listed,
     missing_cores,
     missing_mib,
+    number_text,
     shortfall,
     size_text,
 )
@@ -211,7 +213,7 @@ def why_not_cpu(demand: Demand, host: OneHost) -> Obstacle:
     """Tell what is needed and what is free."""
     needed, free = demand.capacity.cpu_cores, host.number("cpu_free")
     wanted = "1 core is" if needed == 1 else f"{needed:g} cores are"
-    message = f"{wanted} needed, {left(free, _of_what(host.view.cpu, 'cores'), cores_text)}"
+    message = f"{wanted} needed, {left(free, _of_what(host.view.cpu, 'cores'), number_text, ' cores')}"
     more = missing_cores(needed - CPU_TOLERANCE_CORES, free)
     return Obstacle(
         clause="cpu",
@@ -233,13 +235,14 @@ def why_not_memory(demand: Demand, host: OneHost) -> Obstacle:
     needed, free = demand.capacity.memory_mib, host.number("memory_free")
     message = f"{size_text(needed)} of memory are needed, {left(free, _of_what(host.view.memory, 'MiB'), size_text)}"
     more = missing_mib(needed, free)
+    lack = size_text(more)
     return Obstacle(
         clause="memory",
         message=message,
         shortfall=shortfall(needed, free),
         amount=more,
-        lack=f"{size_text(more)} of memory",
-        remedy=f"with {size_text(more)} more memory",
+        lack=f"{lack} of memory",
+        remedy=f"with {lack} more memory",
     )
 
 
@@ -314,7 +317,8 @@ def static_requirements(demand: Demand, hosts: Rows) -> BoolArray:
 
 def why_not_static_requirements(demand: Demand, host: OneHost) -> Obstacle:
     """Tell each part that does not hold."""
-    return _requirement_words(_part(demand, is_static=True), host)
+    # What it is: the rest of its attributes is asked for by nothing here, and takes long to bring together.
+    return _requirement_words(_part(demand, is_static=True), host.view.attributes)
 
 
 def moving_requirements(demand: Demand, hosts: Rows) -> BoolArray:
@@ -324,11 +328,11 @@ def moving_requirements(demand: Demand, hosts: Rows) -> BoolArray:
 
 def why_not_moving_requirements(demand: Demand, host: OneHost) -> Obstacle:
     """Tell each part that does not hold."""
-    return _requirement_words(_part(demand, is_static=False), host)
+    return _requirement_words(_part(demand, is_static=False), host.attributes)
 
 
-def _requirement_words(part: CompiledRequirement, host: OneHost) -> Obstacle:
-    found = obstacles(part.tree, host.attributes)
+def _requirement_words(part: CompiledRequirement, attributes: Attributes) -> Obstacle:
+    found = obstacles(part.tree, attributes)
     return Obstacle(clause="requirements", message="; ".join(each.message for each in found))
 
 
@@ -474,16 +478,22 @@ BINDING: tuple[Clause, ...] = tuple(clause for clause in CLAUSES if clause.is_bi
 
 
 def _of_what(inventory: Inventory, unit: str) -> str:
+    return _capacity_words(inventory.total, inventory.reserved, inventory.allocation_ratio, unit)
+
+
+@lru_cache(maxsize=1024)
+def _capacity_words(total: float, reserved: float, ratio: float, unit: str) -> str:
     """Say what there is in all, and how it comes about: ``64 GiB``, ``186 cores (64 in all, 2 reserved, ratio 3)``."""
 
     def amount(value: float) -> str:
         return size_text(value) if unit == "MiB" else f"{value:g}"
 
-    if inventory.reserved == 0 and inventory.allocation_ratio == 1:
-        return amount(inventory.capacity)
-    reserved = f", {amount(inventory.reserved)} reserved" if inventory.reserved else ""
-    ratio = f", ratio {inventory.allocation_ratio:g}" if inventory.allocation_ratio != 1 else ""
-    return f"{amount(inventory.capacity)} ({amount(inventory.total)} in all{reserved}{ratio})"
+    capacity = Inventory(total=total, reserved=reserved, allocation_ratio=ratio).capacity
+    if reserved == 0 and ratio == 1:
+        return amount(capacity)
+    kept = f", {amount(reserved)} reserved" if reserved else ""
+    times = f", ratio {ratio:g}" if ratio != 1 else ""
+    return f"{amount(capacity)} ({amount(total)} in all{kept}{times})"
 
 
 def _instead(names: Iterable[str]) -> str:

@@ -28,6 +28,11 @@ def shortfall(needed: float, free: float) -> float:
     return (needed - max(0.0, free)) / needed if needed > 0 else 0.0
 
 
+def number_text(value: float) -> str:
+    """Return a number without needless digits."""
+    return f"{value:.6g}"
+
+
 def cores_text(cores: float) -> str:
     """Return ``1 core`` or ``1.5 cores``."""
     return "1 core" if cores == 1 else f"{cores:.6g} cores"
@@ -43,13 +48,20 @@ def missing_cores(needed: float, free: float) -> float:
     return math.ceil((needed - free) * _PER_CORE) / _PER_CORE if math.isfinite(free) else needed
 
 
-def left(free: float, of_what: str, text: Callable[[float], str]) -> str:
-    """Return what is free: ``6.5 GiB of 64 GiB are free``; more may be given away than there is."""
-    of = f" of {of_what}" if of_what else ""
+def left(free: float, of_what: str, text: Callable[[float], str], unit: str = "") -> str:
+    """Return what is free: ``6.5 GiB of 64 GiB are free``; more may be given away than there is.
+
+    Args:
+        free: How much.
+        of_what: What there is in all; empty to leave it out.
+        text: Makes words of an amount.
+        unit: What has to stand behind them where no other amount follows.
+    """
+    of = f" of {of_what}" if of_what else unit
     if free > 0:
-        shown = text(free).removesuffix(" cores").removesuffix(" core") if of_what else text(free)
-        return f"{shown}{of} are free"
-    return f"none{of} is free" + (f" ({text(-free)} too much are given away)" if free < 0 else "")
+        return f"{text(free)}{of} are free"
+    too_much = f" ({text(-free)}{unit} too much are given away)" if free < 0 else ""
+    return f"none{f' of {of_what}' if of_what else ''} is free{too_much}"
 
 
 def listed(names: Iterable[str]) -> str:
