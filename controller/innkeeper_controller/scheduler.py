@@ -25,7 +25,7 @@ _replace = msgspec.structs.replace
 
 ACTOR = "scheduler"
 #: At most so many VMs are looked at in one turn, so that a turn stays short.
-BATCH: Final = 250
+BATCH: Final = 64
 #: Hosts that are tried for one VM before it is left for later, where records do not hold what the columns promised.
 MAX_TRIES: Final = 4
 #: A line that is older is made anew, so that who came meanwhile is in it.
