@@ -34,6 +34,9 @@ CPU_TOLERANCE_CORES: Final = 1e-6
 #: Steps are at least so large.
 _FINEST_STEP: Final = 1e-6
 
+#: Requirements that are longer are not repeated where what would help is told.
+_LONGEST_REQUIREMENT: Final = 80
+
 Holds: TypeAlias = Callable[[Demand, Rows], BoolArray]
 Words: TypeAlias = Callable[[Demand, OneHost], Obstacle]
 
@@ -116,7 +119,7 @@ def why_not_in_clusters(demand: Demand, host: OneHost) -> Obstacle:
     where = f"only cluster {listed(demand.clusters.values())} has" if demand.clusters else "no cluster has"
     mine = host.view.cluster or host.view.cluster_id
     text = f"the host is in cluster {mine}, but {where} all networks and datastores of the VM"
-    return Obstacle(clause="cluster", message=text)
+    return Obstacle(clause="cluster", message=text, remedy="if its networks and datastores were in the host's cluster")
 
 
 def has_arch(demand: Demand, hosts: Rows) -> BoolArray:
@@ -333,7 +336,12 @@ def why_not_moving_requirements(demand: Demand, host: OneHost) -> Obstacle:
 
 def _requirement_words(part: CompiledRequirement, attributes: Attributes) -> Obstacle:
     found = obstacles(part.tree, attributes)
-    return Obstacle(clause="requirements", message="; ".join(each.message for each in found))
+    asked = " & ".join(each.clause for each in found)
+    return Obstacle(
+        clause="requirements",
+        message="; ".join(each.message for each in found),
+        remedy=f"if it did not require {asked}" if len(asked) <= _LONGEST_REQUIREMENT else "",
+    )
 
 
 def _half(demand: Demand, *, is_static: bool) -> CompiledRequirement | None:

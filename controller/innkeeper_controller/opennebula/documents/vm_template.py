@@ -1,5 +1,7 @@
 """A VM's TEMPLATE, which is what we understand of what its user wrote, and its USER_TEMPLATE, which is the rest."""
 
+import time
+
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.fitting import clusters_of
 from innkeeper_controller.opennebula.documents import vm_devices as devices
@@ -44,11 +46,17 @@ def user_template(cluster: Cluster, record: VmRecord) -> str:
         "SCHED_REQUIREMENTS": record.requirements,
         "SCHED_RANK": record.rank,
         "USER_PRIORITY": str(record.wishes.priority or ""),
-        "SCHED_MESSAGE": cluster.waits.get(record.vm_id, ""),
+        "SCHED_MESSAGE": _sched_message(cluster, record),
         "ERROR": record.error,
     }
     noted |= {name: value for name, value in ours.items() if value and name not in noted}
     return f"<USER_TEMPLATE>{attributes(noted)}</USER_TEMPLATE>"
+
+
+def _sched_message(cluster: Cluster, record: VmRecord) -> str:
+    """Return why a VM waits behind the time since when it does, as clients of OpenNebula show it."""
+    words = cluster.waits.get(record.vm_id, "")
+    return f"{time.asctime(time.gmtime(record.since_s))}: {words}" if words else ""
 
 
 def _automatic(cluster: Cluster, spec: Vm) -> str:
