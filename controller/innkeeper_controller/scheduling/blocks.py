@@ -33,9 +33,13 @@ class Sizes(NamedTuple):
 
 DEFAULT_SIZES: Final = Sizes()
 
-#: Neighbouring blocks are of about the same score; within so many of them hosts are told apart by what they are
-#: short of.
+#: Blocks of about the same score, within which hosts are told apart by what they are short of: the best one stands
+#: alone, so many at most belong together.
 _BLOCKS_OF_ONE_SCORE: Final = 8
+#: More than there are classes of size.
+_MANY: Final = 4096.0
+#: Warm blocks that may stay half empty because hosts of one size are not enough for them.
+_CLASSES_OF_WARM: Final = 8
 #: Classes of size for each doubling.
 _CLASSES: Final = 2
 _LEAST: Final = 2.0**-20
@@ -61,8 +65,8 @@ class BlockEnd:
 class Blocks:
     """The hosts of a fleet: places in rows of blocks, then the hot ones, then room for a block to be looked at.
 
-    Places: ``[0, main)`` are blocks of hosts that have not changed since all were put in order; from ``_warm_at`` on
-    those that changed and were put in order since; from ``_hot_at`` on the hot ones, in no order.
+    First come blocks of hosts that have not changed since all were put in order, then blocks of those that changed and
+    were put in order since, from ``_hot_at`` on the hot ones, in no order. A block may have empty places at its end.
     """
 
     def __init__(self, fleet: Fleet, policy: Policy, sizes: Sizes) -> None:
@@ -71,26 +75,25 @@ class Blocks:
         self._policy = policy
         self._sizes = sizes
         self._seen = fleet.changes.seen
-        rows = fleet.count
-        blocks = -(-rows // sizes.block)
-        most_warm = max(sizes.warm, rows // 8) + sizes.hot
-        self._most_warm_blocks = -(-most_warm // sizes.block)
-        self._warm_at = self._warm_end = blocks * sizes.block
-        self._main_blocks = self._blocks = blocks
-        self._hot_at = self._warm_at + self._most_warm_blocks * sizes.block
+        rows, starts = self._in_order(np.arange(fleet.count))
+        self._main_blocks = self._blocks = len(starts)
+        self._most_warm_blocks = -(-(max(sizes.warm, fleet.count // 8) + sizes.hot) // sizes.block) + _CLASSES_OF_WARM
+        self._hot_at = (self._main_blocks + self._most_warm_blocks) * sizes.block
         places = self._hot_at + sizes.hot + 1 + sizes.block
         self.hot = 0
         self._cells: FloatArray = np.zeros((len(fleet.table.cells), places))
-        self._order: IntArray = np.zeros(places, dtype=np.int64)
+        #: The row of each place; of empty ones the last there is room for, which no host ever has.
+        self._nowhere = fleet.table.rows - 1
+        self._order: IntArray = np.full(places, self._nowhere)
         self._place: IntArray = np.full(fleet.table.rows, -1)
-        self._length: IntArray = np.zeros(blocks + self._most_warm_blocks, dtype=np.int64)
+        self._length: IntArray = np.zeros(len(starts) + self._most_warm_blocks, dtype=np.int64)
         self._highest: FloatArray = np.zeros((len(fleet.table.cells), len(self._length)))
         self._lowest: FloatArray = np.zeros_like(self._highest)
         self._free = [fleet.table.index[name] for name in ("cpu_free", "memory_free")]
         #: ``{key: (which blocks have a host that is eligible, how often warm ones had been put in order)}``
         self._any: dict[Hashable, tuple[BoolArray, int]] = {}
         self._times_warm = 0
-        self._fill(0, np.arange(rows))
+        self._fill(0, rows, starts)
         self._see_ends()
 
     @property
@@ -138,6 +141,7 @@ class Blocks:
             self._order[place] = row
             self._place[row] = place
             self._cells[:, place] = self._cells[:, last]
+        self._order[last] = self._nowhere
         self._length[block] -= 1
         begin = block * size
         if begin == last:
@@ -152,41 +156,44 @@ class Blocks:
         """Put the hot hosts among the warm ones; say False where those are too many."""
         size = self._sizes.block
         warm = [self.rows_of_block(block) for block in range(self._main_blocks, self._blocks)]
-        rows = np.concatenate([*warm, self._order[self._hot_at : self._hot_at + self.hot]])
-        if len(rows) > self._most_warm_blocks * size:
+        rows, starts = self._in_order(np.concatenate([*warm, self._order[self._hot_at : self._hot_at + self.hot]]))
+        if len(starts) > self._most_warm_blocks:
             return False
-        self._blocks = self._main_blocks + -(-len(rows) // size)
+        self._order[self._main_blocks * size : self._blocks * size] = self._nowhere
+        self._blocks = self._main_blocks + len(starts)
         self.hot = 0
-        self._fill(self._warm_at, rows)
+        self._fill(self._main_blocks, rows, starts)
         self._times_warm += 1
         self._see_ends()
         return True
 
-    def _fill(self, begin: int, rows: IntArray) -> None:
-        """Put rows in order into blocks from a place on."""
+    def _fill(self, first: int, rows: IntArray, starts: IntArray) -> None:
+        """Put rows, which are in order, into blocks from one on; ``starts`` are where blocks begin in that order."""
         if not len(rows):
             return
-        size, fleet = self._sizes.block, self._fleet
-        rows = self._in_order(rows)
-        places = slice(begin, begin + len(rows))
+        size, cells = self._sizes.block, self._fleet.table.cells.take(rows, axis=1)
+        lengths = np.diff(starts, append=len(rows))
+        blocks = slice(first, first + len(starts))
+        begins = np.arange(first, first + len(starts)) * size
+        places = np.arange(len(rows)) + np.repeat(begins - starts, lengths)
         self._order[places] = rows
-        self._place[rows] = np.arange(begin, begin + len(rows))
-        self._cells[:, places] = fleet.table.cells.take(rows, axis=1)
-        starts = np.arange(0, len(rows), size)
-        blocks = slice(begin // size, begin // size + len(starts))
-        self._length[blocks] = np.minimum(size, len(rows) - starts)
-        self._highest[:, blocks] = np.maximum.reduceat(self._cells[:, places], starts, axis=1)
-        self._lowest[:, blocks] = np.minimum.reduceat(self._cells[:, places], starts, axis=1)
+        self._place[rows] = places
+        self._cells[:, places] = cells
+        self._length[blocks] = lengths
+        self._highest[:, blocks] = np.maximum.reduceat(cells, starts, axis=1)
+        self._lowest[:, blocks] = np.minimum.reduceat(cells, starts, axis=1)
 
-    def _in_order(self, rows: IntArray) -> IntArray:
-        hosts = Rows(self._fleet, rows)
-        cpu, memory = hosts.number("cpu_total"), hosts.number("memory_total")
-        sizes = [np.round(_CLASSES * np.log2(np.maximum(total, _LEAST))) for total in (cpu, memory)]
-        score = total_score(self._policy, _ORDINARY, hosts)
-        order = np.lexsort((hosts.number("host_id"), -score, *sizes))
-        strip = np.arange(len(rows)) // (self._sizes.block * _BLOCKS_OF_ONE_SCORE)
-        slant = hosts.number("cpu_part") - hosts.number("memory_part")
-        return rows[order[np.lexsort((slant[order], strip))]]
+    def _in_order(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the rows in order, and where in it blocks begin."""
+        hosts, size = Rows(self._fleet, rows), self._sizes.block
+        kinds = _kinds(hosts, most=len(rows) // (4 * size) + 1)
+        order = np.lexsort((hosts.number("host_id"), -total_score(self._policy, _ORDINARY, hosts), kinds))
+        kinds = kinds[order]
+        begins = np.flatnonzero(np.diff(kinds, prepend=np.nan))
+        within = np.arange(len(kinds)) - np.repeat(begins, np.diff(begins, append=len(kinds)))
+        slant = (hosts.number("cpu_part") - hosts.number("memory_part"))[order]
+        order = order[np.lexsort((slant, _strips(within // size), kinds))]
+        return rows[order], np.flatnonzero(within % size == 0)
 
     def _see_ends(self) -> None:
         self.highest = BlockEnd(self._fleet, self._highest[:, : self._blocks])
@@ -208,7 +215,6 @@ class Blocks:
         size = self._sizes.block
         if first == end:
             return np.zeros(0, dtype=np.bool_)
-        # Behind the last host of a block are those that left it, or none: they may say that there is one where none is.
         held = mask.take(self._order[first * size : end * size]).reshape(-1, size)
         found: BoolArray = np.logical_or.reduce(held, axis=1)
         return found
@@ -231,3 +237,17 @@ class Blocks:
             self._order[end : end + length] = self._order[begin : begin + length]
             end += length
         return Window(self._fleet, self._order[self._hot_at : end], self._cells[:, self._hot_at : end])
+
+
+def _kinds(hosts: Rows, *, most: int) -> FloatArray:
+    """Return the class of size of each host; one for all where there are more than so many."""
+    sizes = [np.log2(np.maximum(hosts.number(name), _LEAST)) for name in ("cpu_total", "memory_total")]
+    cpu, memory = [np.round(_CLASSES * each) for each in sizes]
+    kinds: FloatArray = cpu * _MANY + memory
+    return kinds if len(np.unique(kinds)) <= most else np.zeros(len(kinds))
+
+
+def _strips(blocks: IntArray) -> FloatArray:
+    """Return which blocks of a kind, counted from the best, are of about the same score: 1, 1, 2, 4, then 8 each."""
+    doubled = np.floor(np.log2(np.maximum(0.5, blocks)))
+    return np.where(blocks < _BLOCKS_OF_ONE_SCORE, doubled, blocks // _BLOCKS_OF_ONE_SCORE + 2.0)

@@ -221,13 +221,15 @@ class Fleet:
         """Write what is used, and what follows from it."""
         cells = self.table.cells
         cpu_total, cpu_unit, memory_total, memory_unit = [cells.item(line, row) for line in _TOTALS]
+        cpu_part, memory_part = cpu_used * cpu_unit, memory_used * memory_unit
         cells[_MOVING, row] = (
             cpu_used,
             cpu_total - cpu_used,
-            cpu_used * cpu_unit,
+            cpu_part,
             memory_used,
             memory_total - memory_used,
-            memory_used * memory_unit,
+            memory_part,
+            cpu_part + memory_part,
             vms,
         )
 

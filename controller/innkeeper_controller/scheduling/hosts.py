@@ -36,12 +36,13 @@ class Rows:
     def among(self, rows: Iterable[IntArray]) -> BoolArray:
         """Return which of these rows are in any of the arrays."""
         found = list(rows)
+        if not found:
+            return np.zeros(len(self.at), dtype=np.bool_)
+        those = found[0] if len(found) == 1 else np.concatenate(found)
         marks = self.fleet.marks()
-        for each in found:
-            marks[each] = True
+        marks[those] = True
         mask = marks.take(self.at)
-        for each in found:
-            marks[each] = False
+        marks[those] = False
         return mask
 
     def places(self, scope: str) -> CodeArray:

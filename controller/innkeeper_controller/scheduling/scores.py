@@ -47,9 +47,9 @@ class Score:
 def packing(demand: Demand, hosts: Rows) -> FloatArray:
     """Prefer the host that the VM fills most: what it will have given away of its cores and memory, on average."""
     need = demand.capacity
-    cpu = hosts.number("cpu_part") + need.cpu_cores * hosts.number("cpu_unit")
-    memory = hosts.number("memory_part") + need.memory_mib * hosts.number("memory_unit")
-    return np.minimum(1.0, (cpu + memory) * 0.5)
+    more = need.cpu_cores * hosts.number("cpu_unit") + need.memory_mib * hosts.number("memory_unit")
+    # One column of what both are filled, so that the best of a block of hosts is known well.
+    return np.minimum(1.0, (hosts.number("filled") + more) * 0.5)
 
 
 def memory_packing(demand: Demand, hosts: Rows) -> FloatArray:

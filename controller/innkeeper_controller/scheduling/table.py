@@ -8,7 +8,8 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 #: Lines that VMs change as they come and go; first, so that they are written at once.
-MOVING: Final = ("cpu_used", "cpu_free", "cpu_part", "memory_used", "memory_free", "memory_part", "vms")
+#: ``filled`` is the sum of both parts.
+MOVING: Final = ("cpu_used", "cpu_free", "cpu_part", "memory_used", "memory_free", "memory_part", "filled", "vms")
 #: Lines that hosts say, in the order in which they are written.
 SAID: Final = (
     "host_id", "usable", "failures", "cluster_id", "priority",

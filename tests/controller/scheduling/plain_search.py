@@ -192,14 +192,10 @@ class PlainFleet:
         return score.of(demand, Rows(self.fleet, np.array([row]))).item(0)
 
     def packing(self, demand, host):
-        parts = [
-            used * unit + need * unit
-            for used, need, unit in (
-                (host.cpu_used, demand.capacity.cpu_cores, self.unit(host.view.cpu)),
-                (host.memory_used, demand.capacity.memory_mib, self.unit(host.view.memory)),
-            )
-        ]
-        return min(1.0, (parts[0] + parts[1]) * 0.5)
+        cpu_unit, memory_unit = self.unit(host.view.cpu), self.unit(host.view.memory)
+        filled = host.cpu_used * cpu_unit + host.memory_used * memory_unit
+        more = demand.capacity.cpu_cores * cpu_unit + demand.capacity.memory_mib * memory_unit
+        return min(1.0, (filled + more) * 0.5)
 
     def unit(self, inventory):
         return 1.0 / inventory.capacity if inventory.capacity > 0 else 1.0
