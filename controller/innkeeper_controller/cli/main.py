@@ -32,6 +32,10 @@ MEMBERS = {
     "events": Member("cluster:events", "Show what happened, or what happens now.", "Everything"),
     "verify": Member("cluster:verify", "Check that records and reality agree.", "Everything"),
     "requests": Member("cluster:requests", "List the requests of the public API.", "Everything"),
+    "plan": Member("plan:plan", "What would happen if: VMs come, hosts go; and doing as planned.", "Everything"),
+    "capacity": Member(
+        "capacity:capacity", "Say how many more VMs of a template fit, and what runs out first.", "Everything"
+    ),
     "simulate": Member("simulate:simulate", "Run a trace over made-up hosts and see how it packs.", "Everything"),
     "completion": Member("completion:completion", "Print the completion script of a shell.", "This command"),
     "version": Member("cluster:version", "Show the versions of this command and the controller.", "This command"),
