@@ -67,7 +67,7 @@ class Asker:
         self._closing = threading.Event()
 
     def wake(self) -> None:
-        """Ask as soon as that may be."""
+        """Ask as soon as that may be; nothing more is asked once it was closed."""
         if self._timer is None and self._round is None and not self._closing.is_set():
             wait_s = max(0.0, self._rounds.due_at_s - self._controller.clock())
             self._timer = self._loop.call_later(wait_s, self._begin)
@@ -77,9 +77,10 @@ class Asker:
         self._closing.set()
         if self._timer is not None:
             self._timer.cancel()
-        if self._round is not None:
-            await asyncio.wait((self._round,), timeout=_GRACE_S)
-            self._round.cancel()
+        going_on = self._round
+        if going_on is not None:
+            await asyncio.wait((going_on,), timeout=_GRACE_S)
+            going_on.cancel()
 
     def _begin(self) -> None:
         self._timer = None
@@ -147,6 +148,7 @@ def _ran(run: Run, snapshot: Snapshot, cancelled: Callable[[], bool]) -> Outcome
         return Outcome(chosen=run(snapshot, cancelled))
     except DriverError as error:
         said = error.stderr.strip()[-_TOLD_LETTERS:]
-        return Outcome(trouble=f"{error}" + (f"; it said: {said}" if said and said not in str(error) else ""))
+        told = str(error)[:_TOLD_LETTERS]
+        return Outcome(trouble=f"{told}; it said: {said}" if said and said not in told else told)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's function may raise anything, and must cost only itself
         return Outcome(trouble=f"{type(error).__name__}: {error}"[:_TOLD_LETTERS])

@@ -74,7 +74,11 @@ class Rounds:
         self._asked = self._placed = self._refused = 0
         self._last_refusal = ""
         self._rest_s = 0.0
+        #: Where in the queue the question begins: it goes through a long one in parts.
         self._begin_at = 0
+        self._has_more = False
+        #: Whether something changed since it was asked about the first part.
+        self._changed = False
 
     @property
     def due_at_s(self) -> Moment:
@@ -93,7 +97,7 @@ class Rounds:
         in_line = {vm_id for wanted in self._line for vm_id, _, _ in wanted}
         if cluster.freed or cluster.unconsidered.keys() - in_line:
             cluster.freed = False
-            self.wants, self._begin_at = True, 0
+            self.wants = self._changed = True
         self._carry_out(turn)
         if self.wants:
             self.wake()
@@ -105,11 +109,13 @@ class Rounds:
         self.wants = False
         units = _within_limits(cluster, settings, queueing.line_of(cluster, settings, now_s).units)
         asked = _first(units, self._begin_at)
-        if not asked:
+        if not asked and self._begin_at:
             self._begin_at = 0
             asked = _first(units, 0)
         if not asked:
             return None
+        self._has_more = asked[-1] != units[-1]
+        self._changed = self._changed and self._begin_at > 0
         self.standing.asked_at_s = now_s
         vm_ids = [vm_id for unit in asked for vm_id in unit]
         self._question = Question(snapshot_of(cluster, vm_ids, now_s), asked, dict(cluster.host_ids))
@@ -165,13 +171,16 @@ class Rounds:
         if self.standing.trouble:
             turn.event("scheduler.program_works", "controller", program=self.standing.called)
         self.standing.trouble, self._rest_s = "", 0.0
-        waiting = len(turn.cluster.pending)
-        if not placed and waiting > self._begin_at + asked:
-            # None of these can be placed: the next ones of the queue may be.
+        if placed:
+            # Those that are left may fit elsewhere by now, and be no longer over a limit.
+            self._begin_at = 0
+            self.wants = self.wants or bool(turn.cluster.pending)
+        elif self._has_more:
             self._begin_at += asked
             self.wants = True
-        elif placed and waiting:
-            self.wants, self._begin_at = True, 0
+        else:
+            self._begin_at = 0
+            self.wants = self.wants or self._changed
 
     def _deploy_all(self, turn: Turn, wanted: _Wanted, limits: Limits) -> None:
         """Deploy the VMs of a unit, all or none."""
