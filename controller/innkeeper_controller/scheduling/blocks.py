@@ -33,6 +33,8 @@ class Sizes(NamedTuple):
 
 DEFAULT_SIZES: Final = Sizes()
 
+#: Blocks that are looked at together with the hot hosts.
+LOOKED_AT: Final = 4
 #: Blocks of about the same score, within which hosts are told apart by what they are short of: the best one stands
 #: alone, so many at most belong together.
 _BLOCKS_OF_ONE_SCORE: Final = 8
@@ -63,7 +65,7 @@ class BlockEnd:
 
 
 class Blocks:
-    """The hosts of a fleet: places in rows of blocks, then the hot ones, then room for a block to be looked at.
+    """The hosts of a fleet: places in rows of blocks, then the hot ones, then room for blocks to be looked at.
 
     First come blocks of hosts that have not changed since all were put in order, then blocks of those that changed and
     were put in order since, from ``_hot_at`` on the hot ones, in no order. A block may have empty places at its end.
@@ -79,7 +81,7 @@ class Blocks:
         self._main_blocks = self._blocks = len(starts)
         self._most_warm_blocks = -(-(max(sizes.warm, fleet.count // 8) + sizes.hot) // sizes.block) + _CLASSES_OF_WARM
         self._hot_at = (self._main_blocks + self._most_warm_blocks) * sizes.block
-        places = self._hot_at + sizes.hot + 1 + sizes.block
+        places = self._hot_at + sizes.hot + 1 + LOOKED_AT * sizes.block
         self.hot = 0
         self._cells: FloatArray = np.zeros((len(fleet.table.cells), places))
         #: The row of each place; of empty ones the last there is room for, which no host ever has.
@@ -189,7 +191,7 @@ class Blocks:
         kinds = _kinds(hosts, most=len(rows) // (4 * size) + 1)
         order = np.lexsort((hosts.number("host_id"), -total_score(self._policy, _ORDINARY, hosts), kinds))
         kinds = kinds[order]
-        begins = np.flatnonzero(np.diff(kinds, prepend=np.nan))
+        begins = np.flatnonzero(np.concatenate([[True], kinds[1:] != kinds[:-1]])[: len(kinds)])
         within = np.arange(len(kinds)) - np.repeat(begins, np.diff(begins, append=len(kinds)))
         slant = (hosts.number("cpu_part") - hosts.number("memory_part"))[order]
         order = order[np.lexsort((slant, _strips(within // size), kinds))]
@@ -228,23 +230,28 @@ class Blocks:
         """Return the rows of some blocks."""
         return np.concatenate([self.rows_of_block(block) for block in blocks.tolist()])
 
-    def hot_with(self, block: int | None) -> Window:
-        """Return the hot hosts, with those of a block."""
-        end = self._hot_at + self.hot
-        if block is not None:
-            begin, length = block * self._sizes.block, self._length.item(block)
-            self._cells[:, end : end + length] = self._cells[:, begin : begin + length]
-            self._order[end : end + length] = self._order[begin : begin + length]
+    def hot_with(self, blocks: list[int]) -> Window:
+        """Return the hot hosts, with those of at most ``LOOKED_AT`` blocks."""
+        size, end = self._sizes.block, self._hot_at + self.hot
+        cells, order = self._cells, self._order
+        for block in blocks:
+            begin, length = block * size, self._length.item(block)
+            cells[:, end : end + length] = cells[:, begin : begin + length]
+            order[end : end + length] = order[begin : begin + length]
             end += length
-        return Window(self._fleet, self._order[self._hot_at : end], self._cells[:, self._hot_at : end])
+        return Window(self._fleet, order[self._hot_at : end], cells[:, self._hot_at : end])
 
 
 def _kinds(hosts: Rows, *, most: int) -> FloatArray:
-    """Return the class of size of each host; one for all where there are more than so many."""
+    """Return the class of size of each host that takes VMs; one for all where there are more than so many."""
     sizes = [np.log2(np.maximum(hosts.number(name), _LEAST)) for name in ("cpu_total", "memory_total")]
     cpu, memory = [np.round(_CLASSES * each) for each in sizes]
     kinds: FloatArray = cpu * _MANY + memory
-    return kinds if len(np.unique(kinds)) <= most else np.zeros(len(kinds))
+    if len(np.unique(kinds)) > most:
+        kinds = np.zeros(len(kinds))
+    # Those that take nobody would be left over in the blocks that VMs are tried in first.
+    kinds[hosts.number("usable") == 0] = np.inf
+    return kinds
 
 
 def _strips(blocks: IntArray) -> FloatArray:

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from innkeeper_controller.scheduling.blocks import DEFAULT_SIZES, Blocks, Sizes
+from innkeeper_controller.scheduling.blocks import DEFAULT_SIZES, LOOKED_AT, Blocks, Sizes
 from innkeeper_controller.scheduling.clauses import CLAUSES, Clause
 from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray, IntArray
 from innkeeper_controller.scheduling.hosts import Rows, all_rows
@@ -148,10 +148,9 @@ class Search:
         blocks = self._up_to_date()
         bounds = _bounds(question, blocks)
         lowest_id = blocks.lowest_id
-        first = _first_block(bounds, lowest_id)
+        first = _first_blocks(bounds, lowest_id)
         best = self._best_of_window(question, blocks.hot_with(first))
-        if first is not None:
-            bounds[first] = -np.inf
+        bounds[first] = -np.inf
         many = _NEXT_BLOCKS
         while len(hopeful := _hopeful(best, bounds, lowest_id)):
             if len(hopeful) > many:
@@ -190,16 +189,21 @@ def _bounds(question: Question, blocks: Blocks) -> FloatArray:
     return np.where(mask, bounds, -np.inf)
 
 
-def _first_block(bounds: FloatArray, lowest_id: FloatArray) -> int | None:
-    """Return the block that may have the best host; None where no block has any."""
+def _first_blocks(bounds: FloatArray, lowest_id: FloatArray) -> list[int]:
+    """Return the block that may have the best host, and some that may have one nearly as good."""
     if not len(bounds):
-        return None
+        return []
     block = bounds.argmax().item()
     bound = bounds.item(block)
     if bound == -np.inf:
-        return None
+        return []
     top = (bounds == bound).nonzero()[0]
-    return block if len(top) == 1 else int(top[lowest_id[top].argmin()])
+    if len(top) > 1:
+        return [int(top[lowest_id[top].argmin()])]
+    if len(bounds) <= LOOKED_AT:
+        return (bounds > -np.inf).nonzero()[0].tolist()
+    found = bounds.argpartition(-LOOKED_AT)[-LOOKED_AT:].tolist()
+    return [each for each in found if bounds.item(each) > -np.inf]
 
 
 def _hopeful(best: Best | None, bounds: FloatArray, lowest_id: FloatArray) -> IntArray:

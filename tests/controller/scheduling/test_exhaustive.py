@@ -152,7 +152,7 @@ def test_the_choice_is_the_one_that_asking_every_host_would_make(seed):
 
 @pytest.mark.parametrize(("size", "choices"), [(300, 20), (700, 20), (2000, 8)])
 def test_the_choice_is_the_same_among_many_hosts(size, choices):
-    for seed in range(SEED, SEED + max(1, RUNS // 100)):
+    for seed in range(SEED, SEED + max(1, RUNS // 250)):
         history = History(seed + size, size)
 
         history.go(choices)
