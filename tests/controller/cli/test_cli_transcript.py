@@ -28,11 +28,16 @@ WHY_PENDING = {
     "vm_id": 9,
     "name": "big",
     "state": "PENDING",
-    "reason": "None of 3 hosts can take the VM as things stand.",
+    "reason": "None of 3 hosts can take it: memory keeps 1 out, state 1.",
     "advice": "It starts by itself as soon as one can.",
     "queue_position": 3,
+    "queue": "place 3 of 17: priority 0, waited 2.1 h +2.1, fair share +7.3",
     "hosts": VERDICTS,
+    "hosts_total": 3,
+    "fitting": 1,
+    "weights": {"packing": 1.0},
     "counts": {"memory": 1, "state": 1},
+    "remedies": ["host-a would take it with 3 GiB more memory."],
     "nearest_miss": "host-a comes closest: needs 4096 MiB, 1024 MiB free of 16384 MiB.",
 }
 WHY_FAILED = {
