@@ -32,7 +32,7 @@ from tests.controller.builders import (
     submit,
 )
 
-from innkeeper_controller import departures, evacuations
+from innkeeper_controller import departures, evacuations, losses
 from innkeeper_controller.records import DefaultLimits, HostState, OperationKind
 from innkeeper_controller.requests.plans import ApplyPlan
 from innkeeper_controller.scheduling.options import Options, OrderOptions
@@ -462,6 +462,15 @@ def test_what_lies_on_the_dead_host_alone_is_told_to_be_lost():
 @pytest.mark.parametrize("params", [{}, {"hosts": ("h1",), "any": True}])
 def test_hosts_that_die_are_named_or_each_in_turn(params):
     assert refusal(lambda: ask(a_site(), "plan.lose", **params)).code == "bad_request"
+
+
+@pytest.mark.parametrize("params", [{"hosts": ("h1",)}, {"any": True}])
+def test_more_hosts_than_can_be_looked_at_at_once_are_refused(monkeypatch, params):
+    monkeypatch.setattr(losses, "MAX_TRIED", 0)
+    reactor = a_site()
+    a_vm(reactor, VmState.RUNNING, template=BARE)
+
+    assert refusal(lambda: ask(reactor, "plan.lose", **params)).code == "too_large"
 
 
 def test_only_administrators_ask_what_if_a_host_died():

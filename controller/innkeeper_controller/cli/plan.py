@@ -89,13 +89,18 @@ def _submit_lines(inn: Invocation, answer: Json) -> Iterator[str]:
     hosts = words.count(len(answer["placed"]), "host")
     go = f"{words.count(placed, 'VM')} would go to {hosts}" if placed else "No VM would find a host"
     yield f"{go}; {answer['waiting']} would wait." if answer["waiting"] else f"{go}, none would wait."
-    if answer.get("queued"):
-        waits = "1 VM waits" if answer["queued"] == 1 else f"{answer['queued']} VMs wait"
-        yield f"{waits} already and kept their turn of the queue: {answer.get('queued_placed', 0)} found a host."
+    yield from _queue_lines(answer.get("queued", 0), answer.get("queued_placed", 0))
     yield from _limited(inn, answer["placed"], SUBMIT_COLUMNS)
-    yield from misfit_lines(answer.get("misfit"), "Those wait because: ")
+    yield from misfit_lines(answer.get("misfit"), "Why: ")
     if placed and not answer.get("refusals"):
         yield "With -o json the plan can be kept; `inn plan apply FILE` then does exactly so."
+
+
+def _queue_lines(queued: int, placed: int) -> Iterator[str]:
+    if queued == 1:
+        yield f"1 VM waits already and keeps its turn of the queue: it finds {'a' if placed else 'no'} host."
+    elif queued:
+        yield f"{queued} VMs wait already and keep their turn of the queue: {placed or 'none'} of them find a host."
 
 
 def misfit_lines(misfit: Json, begin: str = "") -> Iterator[str]:
@@ -269,5 +274,12 @@ def _applied_text(found: Json, answer: Json) -> str:
     if found["kind"] == "drain":
         return f"{found['host']} is drained: {words.count(len(vm_ids), 'VM')} on the way, as planned."
     started = [vm_id for vm_id in vm_ids if vm_id not in set(waiting)]
-    text = f"VMs {spans(started)} are started as planned." if started else "No VM is started."
-    return f"{text} VMs {spans(waiting)} wait; `inn vm why {waiting[0]}` says what for." if waiting else text
+    text = f"{_which(started)} started as planned." if started else "No VM is started."
+    if not waiting:
+        return text
+    waits = f"VM {waiting[0]} waits" if len(waiting) == 1 else f"VMs {spans(waiting)} wait"
+    return f"{text} {waits}; `inn vm why {waiting[0]}` says what for."
+
+
+def _which(vm_ids: Sequence[int]) -> str:
+    return f"VM {vm_ids[0]} is" if len(vm_ids) == 1 else f"VMs {spans(vm_ids)} are"
