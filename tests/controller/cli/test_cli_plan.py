@@ -27,7 +27,6 @@ from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.turn import RefusalError
 from innkeeper_plugins.vocabulary import VmState
 
-
 NEAREST = "h2 comes closest: 1 core is needed, none of 2 is free."
 
 
