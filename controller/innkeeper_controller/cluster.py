@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from innkeeper_controller import hopes, schedule
+from innkeeper_controller.balance_runs import Balancing
 from innkeeper_controller.deciders.standing import Standing
 from innkeeper_controller.fleet_index import FleetIndex, claims
 from innkeeper_controller.monitoring import Samples
@@ -149,6 +150,8 @@ class Cluster:
     placement: FleetIndex = field(default_factory=FleetIndex)
     #: How another scheduler does; None where the built-in one decides.
     outside: Standing | None = None
+    #: What is being moved so that hosts are used better; never stored.
+    balancing: Balancing = field(default_factory=Balancing)
     #: What the order of those who wait is made of.
     queue: QueueIndex = field(default_factory=QueueIndex)
     #: ``{network: addresses that are not free}``

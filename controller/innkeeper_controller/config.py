@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from innkeeper_controller.scheduling.options import BanOptions, Options
+from innkeeper_controller.scheduling.balance_plans import Goal
+from innkeeper_controller.scheduling.options import BalanceOptions, BanOptions, Options
 from innkeeper_plugins.daemons import configuration
 from innkeeper_plugins.daemons.configuration import LogConfig, log_mistakes, not_one_of
 from innkeeper_plugins.vocabulary import Value
@@ -201,6 +202,7 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield from map(_no_pattern, (*config.restricted.vm, *config.restricted.image, *config.restricted.network))
     yield from _scheduling_mistakes(config.scheduling)
     yield from _ban_mistakes(config.scheduling.ban)
+    yield from _balance_mistakes(config.scheduling.balance)
     yield from _decider_mistakes(config)
     if config.unknown_after_s < config.heartbeat_interval_s:
         yield f"unknown_after_s is {config.unknown_after_s}, shorter than heartbeat_interval_s"
@@ -240,6 +242,19 @@ def _ban_mistakes(ban: BanOptions) -> Iterator[str]:
             yield f"scheduling.ban.{name} is {value}; it has to be 0 (no bans) or more, and at most {_MAX_BAN_S}"
     if ban.first_s > ban.at_most_s:
         yield f"scheduling.ban.first_s is {ban.first_s}, longer than at_most_s"
+
+
+def _balance_mistakes(balance: BalanceOptions) -> Iterator[str]:
+    yield not_one_of("scheduling.balance.goal", balance.goal, ("", *Goal))
+    if balance.max_at_once < 1:
+        yield f"scheduling.balance.max_at_once is {balance.max_at_once}; it has to be 1 or more"
+    if not 0 <= balance.minimum_gain <= 1:
+        yield f"scheduling.balance.minimum_gain is {balance.minimum_gain}; it has to be from 0 to 1"
+    if not 1 <= balance.every_s < math.inf:
+        yield f"scheduling.balance.every_s is {balance.every_s}; it has to be 1 or more"
+    for name in ("max_per_host_and_hour", "cool_down_s"):
+        if not 0 <= (value := getattr(balance, name)) < math.inf:
+            yield f"scheduling.balance.{name} is {value}; it has to be 0 or more"
 
 
 def _no_pattern(pattern: str) -> str:

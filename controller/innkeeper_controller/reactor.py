@@ -8,7 +8,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import actions, agenda, agents, bans, departures, image_contents, queueing, scheduler
+from innkeeper_controller import (
+    actions,
+    agenda,
+    agents,
+    bans,
+    departures,
+    image_contents,
+    queueing,
+    rebalancing,
+    scheduler,
+)
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.deciders.plugin_troubles import PluginTroubles
 from innkeeper_controller.deciders.rounds import Outcome, Rounds
@@ -167,6 +177,7 @@ class Reactor:
         queueing.expire(turn)
         departures.drain(turn)
         departures.reschedule(turn)
+        rebalancing.on_tick(turn)
         agenda.carry_out(turn)
         if self._plugin_troubles.on_tick(turn, self.cluster.placement.rules.troubles):
             self._scheduler.forget()

@@ -4,6 +4,7 @@ from innkeeper_controller.requests import (
     accounting,
     acls,
     allow,
+    balance,
     clusters,
     datastores,
     groups,
@@ -48,6 +49,7 @@ REQUESTS: dict[str, Request] = {
         operations,
         ownership,
         plans,
+        balance,
     )
     for request in module.REQUESTS
 }

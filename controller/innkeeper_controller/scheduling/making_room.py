@@ -55,15 +55,19 @@ class _Plans:
 class RoomMaker:
     """Looks for room on one fleet; what it learnt of who is where it keeps until that changes."""
 
-    def __init__(self, search: Search, loads_on: LoadsOn, demand_of: DemandOf) -> None:
+    def __init__(
+        self, search: Search, loads_on: LoadsOn, demand_of: DemandOf, *, max_candidates: int | None = None
+    ) -> None:
         """Look by these rules.
 
         Args:
             search: The fleet, its clauses and the policy by which VMs that are moved get their host.
             loads_on: Gives the VMs on a host that may be moved; those with nodes or devices stay anyway.
             demand_of: Gives what such a VM asks of a host.
+            max_candidates: Of how many hosts VMs may be moved away, those that lack least; None for all.
         """
         self._search = search
+        self._max_candidates = max_candidates
         self._fleet = search.fleet
         self._tenants = Tenants(search.fleet, loads_on)
         self._demand_of = demand_of
@@ -104,7 +108,10 @@ class RoomMaker:
         for clause in question.clauses:
             if clause.name not in AMOUNTS:
                 rows = rows[clause.holds(demand, Rows(self._fleet, rows))]
-        return rows
+        if self._max_candidates is None or len(rows) <= self._max_candidates:
+            return rows
+        lacking = np.maximum(_missing(demand, self._fleet, rows), 0.0).sum(axis=1)
+        return np.sort(rows[np.argsort(lacking, kind="stable")[: self._max_candidates]])
 
     def _movable_sizes(self) -> BoolArray:
         """Say of each size whether any host in use has room for it now."""
