@@ -56,7 +56,7 @@ SETTINGS = click.option(
     "submit",
     "inn plan submit examples/web.one -n 100",
     "inn plan submit web -n 100 -o json > plan.json",
-    "inn plan apply plan.json",
+    "echo 'CPU = 1 MEMORY = 512' | inn plan submit - --set MEMORY=1024",
     of=plan,
 )
 @click.argument("template", metavar=TEMPLATE_NAME)
