@@ -47,7 +47,7 @@ def explain_waiting(turn: Turn, vm: VmRecord, limit: int | None) -> dict[str, ob
         "policy": turn.settings.policy,
         "weights": found.weights,
         "nearest_miss": found.nearest_miss,
-        "remedies": tuple(text for text in (found.remedy, found.smaller, found.ends) if text),
+        "remedies": tuple(text for text in (found.remedy, found.switch, found.smaller, found.ends) if text),
         "ends_vm_ids": tuple(found.ends_vm_ids),
     }
 

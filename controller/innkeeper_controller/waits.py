@@ -50,7 +50,7 @@ def waiting_words(counts: Mapping[str, int], hosts: int, nearest: str = "") -> s
         return "A host could take it, but its images or files are on no host that is there."
     (first, most), *others = list(counts.items())[:_NAMED]
     more = "".join(f", {name} {count:,}" for name, count in others)
-    rest = f", and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
+    rest = " and others" if len(counts) > _NAMED else ""
     keeps = "keep" if first.endswith("s") else "keeps"
     text = f"None of {hosts:,} hosts can take it: {first} {keeps} {most:,} out{more}{rest}"
     if hosts == 1:

@@ -447,6 +447,6 @@ def test_a_user_who_sends_back_what_a_client_shows_changes_no_priority():
     ask(reactor, "vm.update", vm_id=vm.vm_id, template="NOTE = other", append=False, user=ANN)
 
     assert "<USER_PRIORITY>5</USER_PRIORITY>" in shown
-    assert "<SCHED_MESSAGE>There is no host yet.</SCHED_MESSAGE>" in shown
+    assert ": There is no host yet.</SCHED_MESSAGE>" in shown
     assert (first.wishes, first.attributes) == (Wishes(priority=5), {"NOTE": "kept"})
     assert (now(reactor, vm).wishes, now(reactor, vm).attributes) == (Wishes(priority=5), {"NOTE": "other"})

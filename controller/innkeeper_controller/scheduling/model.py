@@ -205,6 +205,8 @@ class Verdicts(Value):
     nearest: str = ""
     #: The smallest change that would make it fit there, one sentence; empty where one fits or nobody can say.
     remedy: str = ""
+    #: What would do for another host that is only switched off or banned, one sentence; empty for none.
+    switch: str = ""
     #: The smallest change of the VM that would make it fit somewhere, one sentence; empty where there is none.
     smaller: str = ""
     #: Which VMs would have to end for it to fit on one host, one sentence, and their numbers; the fewest, no more

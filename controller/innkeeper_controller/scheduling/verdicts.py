@@ -24,10 +24,13 @@ from innkeeper_plugins.vocabulary import HostId, VmId
 
 #: Hosts whose VMs are looked through for those that are in the way.
 _WITH_RIVALS: Final = 100
+#: Clauses that a person mends by a word, and hosts that are looked at for what it is.
+_SWITCHED: Final = frozenset({"host state", "ban"})
+_SWITCHES: Final = 4
 #: Names of hosts that are told of those that fail alike.
 _NAMED: Final = 3
-#: Obstacles of the nearest host that are told in its few words.
-_TOLD: Final = 2
+#: Obstacles of the nearest host that are told in its few words, beside the first or what it lacks.
+_TOLD: Final = 1
 
 
 def counts_of(demand: Demand, search: Search) -> dict[str, int]:
@@ -99,10 +102,21 @@ def verdicts(
         nearest_miss=f"{closest.host_name} comes closest: {_reasons(closest.obstacles)}." if closest else "",
         nearest=_closest(closest) if closest else "",
         remedy=remedy_words(closest.host_name, closest.obstacles) if closest else "",
+        switch=_switched_on(asked, nearest, told, closest) if closest else "",
         smaller=smaller_words(asked, nearest) if closest else "",
         ends=ends.words,
         ends_vm_ids=ends.vm_ids,
     )
+
+
+def _switched_on(asked: Asked, nearest: IntArray, told: "_Told", closest: HostVerdict) -> str:
+    """Return what a person would have to do for a host that is only switched off or banned; empty for none."""
+    switchable = nearest[asked.only(_SWITCHED)[nearest]][:_SWITCHES]
+    for verdict in map(told.verdict, switchable.tolist()):
+        words = remedy_words(verdict.host_name, verdict.obstacles)
+        if verdict.host_id != closest.host_id and words:
+            return words
+    return ""
 
 
 class _OneOfMany(OneHost):
@@ -239,8 +253,6 @@ def _closest(nearest: HostVerdict) -> str:
     """Return the host and what it lacks in few words."""
     lacks = [each.lack for each in nearest.obstacles if each.lack]
     others = [each.message for each in nearest.obstacles if not each.lack]
-    said = [f"it lacks {' and '.join(lacks)}"] if lacks else []
-    said += others[: _TOLD - len(said)]
-    more = len(others) - (_TOLD - bool(lacks))
-    rest = f", and {more} more" if more > 0 else ""
-    return f"{nearest.host_name} comes closest, {'' if lacks else 'but '}{', and '.join(said)}{rest}"
+    head = f", it lacks {' and '.join(lacks)}" if lacks else f": {others.pop(0)}"
+    rest = f"; and {len(others) - _TOLD} more" if len(others) > _TOLD else ""
+    return f"{nearest.host_name} comes closest{head}{''.join(f'; {each}' for each in others[:_TOLD])}{rest}"

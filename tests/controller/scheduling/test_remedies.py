@@ -115,6 +115,7 @@ def test_the_nearest_host_is_named_with_what_it_lacks_and_what_would_help():
     assert found.nearest_miss == "h2 comes closest: 7 GiB of memory are needed, 6 GiB of 8 GiB are free."
     assert found.nearest == "h2 comes closest, it lacks 1 GiB of memory"
     assert found.remedy == "h2 would take it with 1 GiB more memory."
+    assert found.switch == "h3 would take it after `inn host enable h3`."
     assert found.smaller == "MEMORY = 6144 instead of 7168 in its template would do on h2."
     assert (found.ends, found.ends_vm_ids) == ("It would fit on h2 if VM 9 ended.", (9,))
 
@@ -211,10 +212,10 @@ def test_the_few_words_of_the_nearest_host_say_what_is_no_amount_too():
     fleet = make_fleet(*hosts)
     search = Search(fleet, POLICIES["packing"])
 
-    assert nearest_words(ask(make_demand(), search)) == "h2 comes closest, but the host is lost"
+    assert nearest_words(ask(make_demand(), search)) == "h2 comes closest: the host is lost"
     fleet.drop(HostId(2))
     assert nearest_words(ask(make_demand(), search)) == (
-        "h1 comes closest, it lacks 412 MiB of memory, and the host has no bridge br0"
+        "h1 comes closest, it lacks 412 MiB of memory; the host has no bridge br0"
     )
     assert nearest_words(ask(make_demand(memory_mib=1, bridges=frozenset()), search)) == ""
 

@@ -110,10 +110,14 @@ def _obstacles(hosts: list[Json]) -> list[str]:
     rows: list[Json] = []
     for host in hosts:
         said = [f"{clause}: {printable(message)}" for clause, message in host.get("obstacles", ())]
-        lines = [line for text in said for line in textwrap.wrap(text, WIDTH - width, subsequent_indent="  ")]
+        lines = [line for text in said for line in _lines(text, WIDTH - width)]
         rows += [{"host": " " if number else host["host"], "why": line} for number, line in enumerate(lines)]
     columns = (Column("HOST", lambda row: row["host"]), Column("WHY NOT", lambda row: row["why"]))
     return table(rows, columns).splitlines()
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return [text] if len(text) <= width else textwrap.wrap(text, width, subsequent_indent="  ")
 
 
 def _alike(groups: list[Json]) -> list[str]:
