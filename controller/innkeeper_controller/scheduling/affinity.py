@@ -37,13 +37,15 @@ def holding(relation: Relation) -> Callable[[Demand, Rows], BoolArray]:
 
 def _holds_apart(demand: Demand, hosts: Rows) -> BoolArray:
     """Say of each host whether nobody is there whom the VM, or who the VM, is kept away from: all asked at once."""
-    taken = list(_repelling_rows(demand, hosts.fleet))
+    fleet = hosts.fleet
+    taken = list(_repelling_rows(demand, fleet)) if fleet.repelling else []
     scoped = []
-    for term in _hard(demand, Relation.APART):
-        if term.scope == HOST_SCOPE:
-            taken.extend(_rows_of(term, hosts.fleet))
-        else:
-            scoped.append(term)
+    for term in demand.terms:
+        if term.is_hard and term.relation is Relation.APART:
+            if term.scope == HOST_SCOPE:
+                taken += _rows_of(term, fleet)
+            else:
+                scoped.append(term)
     mask = ~hosts.among(taken) if taken else np.ones(len(hosts.at), dtype=np.bool_)
     for term in scoped:
         mask &= holds_there(term, hosts)
@@ -100,6 +102,8 @@ def holds_there(term: Term, hosts: Rows) -> BoolArray:
 def _rows_of(term: Term, fleet: Fleet) -> list[IntArray]:
     """Return the rows that hold any of those whom a term means; an empty list where nobody does."""
     found = fleet.groups.rows(term.groups)
+    if not term.vm_ids:
+        return found
     rows = [row for vm_id in term.vm_ids for row in fleet.rows_with_vm(vm_id)]
     return [*found, np.array(rows, dtype=np.int64)] if rows else found
 

@@ -26,7 +26,7 @@ class Sizes(NamedTuple):
     #: Hosts of a block.
     block: int = 64
     #: Hosts that are looked at each time because they changed.
-    hot: int = 256
+    hot: int = 128
     #: Hosts that may have been hot before all blocks are made anew, at least; an eighth of all where that is more.
     warm: int = 2048
 
@@ -34,7 +34,7 @@ class Sizes(NamedTuple):
 DEFAULT_SIZES: Final = Sizes()
 
 #: Blocks that are looked at together with the hot hosts.
-LOOKED_AT: Final = 4
+LOOKED_AT: Final = 3
 #: Blocks of about the same score, within which hosts are told apart by what they are short of: the best one stands
 #: alone, so many at most belong together.
 _BLOCKS_OF_ONE_SCORE: Final = 8
