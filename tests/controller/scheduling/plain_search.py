@@ -4,6 +4,7 @@ It shares with the scheduler only the expressions, and the puzzles of nodes and 
 """
 
 import math
+from collections import Counter
 
 import numpy as np
 
@@ -94,6 +95,8 @@ class PlainFleet:
 
     def best(self, demand, policy):
         """Return ``(host, rank, score)`` of the best one; None where it fits on none."""
+        # Counted once for all hosts.
+        self.counted, self.emptiest, self.repelled = {}, {}, self.taboo(demand)
         found = [self.quality(demand, host, policy) for host in self.hosts.values() if self.fits(demand, host)]
         if not found:
             return None
@@ -126,7 +129,7 @@ class PlainFleet:
             and view.host_id not in demand.excluded
             and (demand.requirements is None or demand.requirements.holds(host.attributes))
             and all(self.holds(term, host) for term in demand.terms if term.is_hard)
-            and not self.is_repelled(demand, host)
+            and not any(host.place(scope) == place for scope, place in self.repelled)
             and self.has_devices(demand, host)
         )
 
@@ -136,12 +139,14 @@ class PlainFleet:
 
     def members(self, term, place):
         """Return how many of those whom a term means are in a place, of all hosts where it is ``...``."""
-        return sum(
-            sum(group in load.groups for group in term.groups) + sum(load.vm_id == vm_id for vm_id in term.vm_ids)
-            for host in self.hosts.values()
-            if place is ... or host.place(term.scope) == place
-            for load in host.loads.values()
-        )
+        if term not in self.counted:
+            counts = self.counted[term] = Counter()
+            for host in self.hosts.values():
+                for load in host.loads.values():
+                    meant = sum(group in load.groups for group in term.groups) + term.vm_ids.count(load.vm_id)
+                    counts[host.place(term.scope)] += meant
+                    counts[...] += meant
+        return self.counted[term][place]
 
     def holds(self, term, host):
         place = host.place(term.scope)
@@ -154,20 +159,23 @@ class PlainFleet:
         return not self.members(term, place)
 
     def least(self, term):
-        places = {each.place(term.scope) for each in self.hosts.values() if each.view.usable} - {None}
-        return min((self.members(term, place) for place in places), default=0)
+        if term not in self.emptiest:
+            places = {each.place(term.scope) for each in self.hosts.values() if each.view.usable} - {None}
+            self.emptiest[term] = min((self.members(term, place) for place in places), default=0)
+        return self.emptiest[term]
 
-    def is_repelled(self, demand, host):
-        return any(
-            term.is_hard
-            and term.relation is Relation.APART
-            and (set(term.groups) & set(demand.groups) or demand.vm_id in term.vm_ids)
-            and other.place(term.scope) is not None
-            and other.place(term.scope) == host.place(term.scope)
-            for other in self.hosts.values()
-            for load in other.loads.values()
+    def taboo(self, demand):
+        """Return ``(scope, place)`` of all places that others keep the VM away from."""
+        return {
+            (term.scope, host.place(term.scope))
+            for host in self.hosts.values()
+            for load in host.loads.values()
             for term in load.terms
-        )
+            if term.is_hard
+            and term.relation is Relation.APART
+            and host.place(term.scope) is not None
+            and (set(term.groups) & set(demand.groups) or demand.vm_id in term.vm_ids)
+        }
 
     def has_devices(self, demand, host):
         return not any(isinstance(each, Shortage) for each in self.devices(demand, host))
