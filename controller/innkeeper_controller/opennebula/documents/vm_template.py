@@ -1,6 +1,6 @@
 """A VM's TEMPLATE, which is what we understand of what its user wrote, and its USER_TEMPLATE, which is the rest."""
 
-import time
+from datetime import UTC, datetime
 
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.fitting import clusters_of
@@ -56,7 +56,7 @@ def user_template(cluster: Cluster, record: VmRecord) -> str:
 def _sched_message(cluster: Cluster, record: VmRecord) -> str:
     """Return why a VM waits behind the time since when it does, as clients of OpenNebula show it."""
     words = cluster.waits.get(record.vm_id, "")
-    return f"{time.asctime(time.gmtime(record.since_s))}: {words}" if words else ""
+    return f"{datetime.fromtimestamp(record.since_s, UTC).ctime()}: {words}" if words else ""
 
 
 def _automatic(cluster: Cluster, spec: Vm) -> str:
