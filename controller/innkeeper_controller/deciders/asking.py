@@ -5,6 +5,7 @@ a plugin that does not come back cannot be stopped, and is asked nothing more un
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -26,8 +27,8 @@ Run: TypeAlias = Callable[[Snapshot, Callable[[], bool]], tuple[Chosen, ...]]
 
 #: What a failing scheduler said, at most so much of it.
 _TOLD_LETTERS: Final = 500
-#: Longer than a program gets itself, so that it is the one to be killed.
-_GRACE_S: Final = 2.0
+#: A program that had its time is dead within so long.
+GRACE_S: Final = 2.0
 
 
 def run_program(argv: tuple[str, ...], timeout_s: float) -> Run:
@@ -79,7 +80,7 @@ class Asker:
             self._timer.cancel()
         going_on = self._round
         if going_on is not None:
-            await asyncio.wait((going_on,), timeout=_GRACE_S)
+            await asyncio.wait((going_on,), timeout=GRACE_S)
             going_on.cancel()
 
     def _begin(self) -> None:
@@ -113,6 +114,8 @@ class Asker:
         )
         if turn is not None:
             self._controller.pipeline.add(outbox, turn)
+        else:
+            self._rounds.wants = True
         self._end()
 
     def _end(self) -> None:
@@ -131,14 +134,15 @@ class Asker:
 
         def work() -> None:
             outcome = _ran(self._run, question.snapshot, self._closing.is_set)
-            if not self._loop.is_closed():
+            # Whoever comes back too late finds the loop closed.
+            with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(told, outcome)
 
         # A thread that need not be waited for when the process ends.
         self._thread = threading.Thread(target=work, name="scheduler", daemon=True)
         self._thread.start()
         try:
-            return await asyncio.wait_for(answer, self._timeout_s + _GRACE_S)
+            return await asyncio.wait_for(answer, self._timeout_s)
         except TimeoutError:
             return Outcome(trouble=f"it did not come back within {self._timeout_s:g} s")
 

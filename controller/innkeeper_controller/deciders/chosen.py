@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from innkeeper_controller.config import BUILT_IN_SCHEDULERS, PROGRAM, Config
-from innkeeper_controller.deciders.asking import Run, run_plugin, run_program
+from innkeeper_controller.deciders.asking import GRACE_S, Run, run_plugin, run_program
 from innkeeper_controller.scheduling.rules import Rules, built_in_names, with_plugins
 from innkeeper_plugins.daemons.configuration import ConfigError
 from innkeeper_plugins.errors import InnkeeperError
@@ -22,6 +22,7 @@ class Decider:
     #: As people are told: ``the program /usr/local/bin/first-fit``.
     called: str
     run: Run
+    #: Nobody waits longer for it; a program is killed before.
     timeout_s: float
 
 
@@ -68,15 +69,16 @@ def _decider(config: Config, schedulers: Mapping[str, Any], names: tuple[str, ..
     name, options = config.scheduler, config.scheduling.program
     if name == PROGRAM:
         called = f"the program {options.argv[0]}"
-        return Decider(called=called, run=run_program(options.argv, options.timeout_s), timeout_s=options.timeout_s)
+        run = run_program(options.argv, options.timeout_s)
+        return Decider(called=called, run=run, timeout_s=options.timeout_s + GRACE_S)
     if name in BUILT_IN_SCHEDULERS:
         return None
     if name not in schedulers:
         close = difflib.get_close_matches(name, names, n=1)
         told = f"did you mean {close[0]}?" if close else f"use one of {', '.join(names)}"
         raise ConfigError(f"scheduler is {name!r}; {told}")
-    run = run_plugin(schedulers[name])
-    return Decider(called=f"the plugin's scheduler {name}", run=run, timeout_s=options.timeout_s)
+    called = f"the plugin's scheduler {name}"
+    return Decider(called=called, run=run_plugin(schedulers[name]), timeout_s=options.timeout_s)
 
 
 def _usable(

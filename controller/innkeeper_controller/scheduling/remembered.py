@@ -49,7 +49,12 @@ class Remembered(Generic[T]):
             if rows is not None:
                 # Before it is mended, since it may ask for other findings.
                 found.seen = seen
-                mend(found.value, rows)
+                try:
+                    mend(found.value, rows)
+                except BaseException:
+                    # Half mended it is worth nothing, and a plugin's function may raise anything.
+                    self._found.pop(key, None)
+                    raise
                 return found.value
         elif len(self._found) >= MAX_REMEMBERED:
             del self._found[next(iter(self._found))]

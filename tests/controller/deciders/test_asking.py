@@ -7,14 +7,18 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.controller.builders import ADMIN, ANN, BARE, a_host
 
 from innkeeper_controller.assembly import Assembly
 from innkeeper_controller.config import parse
-from innkeeper_controller.deciders.asking import Asker, run_plugin, run_program
+from innkeeper_controller.daemon import main
+from innkeeper_controller.deciders.asking import GRACE_S, Asker, run_plugin, run_program
 from innkeeper_controller.deciders.chosen import chosen
 from innkeeper_controller.deciders.rounds import FIRST_REST_S
+from innkeeper_controller.deciders.snapshot import Snapshot, SnapshotHost, SnapshotVm
 from innkeeper_controller.requests.catalogue import REQUESTS
+from innkeeper_controller.scheduling.wishes import Term
 from innkeeper_controller.turn import Turn
 from innkeeper_plugins.daemons.configuration import ConfigError
 from innkeeper_plugins.hookspecs import hookimpl
@@ -22,6 +26,7 @@ from innkeeper_plugins.registry import Registry
 
 FIRST_FIT = Path(__file__).parents[3] / "contrib" / "schedulers" / "first-fit"
 
+MANUAL = Path(__file__).parents[3] / "docs" / "scheduling-plugins.md"
 TIMEOUT_S = 30
 
 
@@ -59,7 +64,7 @@ class Site:
 
         await self.controller.carry_out(make_turn)
 
-    def decide(self, run, timeout_s=5.0):
+    def decide(self, run, timeout_s=TIMEOUT_S):
         """Let another scheduler decide from now on."""
         rounds = self.controller.reactor.ask_outside("the program x")
         asker = Asker(self.controller, rounds, run, timeout_s=timeout_s)
@@ -89,11 +94,11 @@ class Site:
 
 
 def run(scenario, directory):
-    async def main():
+    async def live():
         async with Site(directory) as site:
             await scenario(site)
 
-    asyncio.run(main())
+    asyncio.run(live())
 
 
 def script(directory, text):
@@ -248,7 +253,7 @@ def test_a_plugins_scheduler_that_does_not_come_back_is_asked_nothing_more_until
         return []
 
     async def scenario(site):
-        site.decide(run_plugin(decide), timeout_s=-1.9)
+        site.decide(run_plugin(decide), timeout_s=0.1)
         await site.submit()
 
         assert "it did not come back" in (await site.told("scheduler.program_failed")).detail["why"]
@@ -297,7 +302,7 @@ def test_plugins_names_can_be_chosen_and_what_cannot_be_used_is_told():
 def test_the_program_is_called_by_its_path():
     found = choose('scheduler = "program"\n[scheduling.program]\nargv = ["/usr/bin/sched", "-v"]\ntimeout_s = 3')
 
-    assert (found.decider.called, found.decider.timeout_s) == ("the program /usr/bin/sched", 3.0)
+    assert (found.decider.called, found.decider.timeout_s) == ("the program /usr/bin/sched", 3.0 + GRACE_S)
     assert choose("").decider is None
 
 
@@ -317,3 +322,33 @@ def test_a_name_that_nobody_brings_refuses_the_start(text, complaint):
         choose(text)
 
     assert str(refused.value) == complaint
+
+
+def test_the_check_tells_all_names_and_refuses_one_that_nobody_brings(tmp_path):
+    path = tmp_path / "controller.toml"
+    path.write_text(f'state_dir = "{tmp_path}"\n')
+    fine = CliRunner().invoke(main, ["check", "--config", str(path)])
+    path.write_text(f'state_dir = "{tmp_path}"\nscheduler = "programme"\n')
+    wrong = CliRunner().invoke(main, ["check", "--config", str(path)])
+
+    assert "schedulers: match-making, none, program\n" in fine.output
+    assert "policies: packing, balanced, striping, load-aware, fixed, custom\n" in fine.output
+    assert "clauses: host state, ban, " in fine.output
+    assert "scores: packing, memory packing, " in fine.output
+    assert (wrong.exit_code, wrong.output.splitlines()[-1]) == (
+        1,
+        "Error: scheduler is 'programme'; did you mean program?",
+    )
+
+
+FIELDS = [
+    *Snapshot.__struct_fields__,
+    *SnapshotVm.__struct_fields__,
+    *SnapshotHost.__struct_fields__,
+    *Term.__struct_fields__,
+]
+
+
+@pytest.mark.parametrize("field", dict.fromkeys(FIELDS))
+def test_every_field_of_the_snapshot_is_in_the_manual(field):
+    assert f"`{field}`" in MANUAL.read_text()

@@ -70,6 +70,20 @@ def test_vms_that_differ_in_what_a_plugin_reads_do_not_share_their_ranking():
     assert chosen(with_plugins(clause(wanted), {}, {}), *demands) == [1, 2] * 4
 
 
+def test_a_plugin_that_fails_of_a_host_that_changed_is_asked_again_and_not_taken_at_its_old_word():
+    def holds(asked, hosts):
+        return hosts.each("rack", lambda host: int(host.labels.get("rack", "1")) > 0)
+
+    rules = with_plugins(clause(holds), {}, {})
+    fleet = make_fleet(make_host(1), make_host(2))
+    before = chosen(rules, fleet=fleet)
+    fleet.put(make_host(1, labels={"rack": "left"}))
+    failing = [chosen(rules, fleet=fleet), chosen(rules, fleet=fleet)]
+    fleet.put(make_host(1, labels={"rack": "0"}))
+
+    assert (before, failing, chosen(rules, fleet=fleet)) == ([1], [[None], [None]], [2])
+
+
 def fail(asked, hosts):
     raise KeyError("LICENSE")
 
