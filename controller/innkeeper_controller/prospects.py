@@ -1,6 +1,6 @@
 """VMs that are not there yet, as scheduler, queue and quotas would see them; nothing is stored, and nothing placed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -106,7 +106,8 @@ def line_with(turn: Turn, batch: Batch) -> Line:
         if (key := queue.gang_of(each)) is not None:
             gangs.setdefault(key, {})[each.vm_id] = None
     shares = queueing.shares_of(cluster, turn.settings, turn.now_s)
-    order = queue.ordered(list(waiting.values()), shares, turn.settings.scheduling.order, turn.now_s)
+    looked_at = [waiting[vm_id] for vm_id in (*_looked_at(turn), *mine) if vm_id in waiting]
+    order = queue.ordered(looked_at, shares, turn.settings.scheduling.order, turn.now_s)
     line = queue.units(order, waiting, gangs, index.gangs_on_hosts)
     left_out = {vm_id: each.words for vm_id, each in line.left_out.items()}
     reach = _Reach(cluster)
@@ -119,6 +120,14 @@ def line_with(turn: Turn, batch: Batch) -> Line:
             demands = tuple(_demand(cluster, batch, vm_id) for vm_id in vm_ids)
             units.append(Unit(owner=waiting[vm_ids[0]].owner, demands=demands))
     return Line(units, left_out)
+
+
+def _looked_at(turn: Turn) -> Iterable[VmId]:
+    """Return those who wait and may fit: who was looked at in vain before anything became better is left out."""
+    cluster = turn.cluster
+    if turn.settings.scheduler == "none" or cluster.freed or cluster.bettered:
+        return cluster.queue.waiting
+    return cluster.unconsidered
 
 
 def _waiting(batch: Batch, vm_id: VmId) -> Waiting:

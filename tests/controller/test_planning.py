@@ -140,6 +140,20 @@ def test_a_vm_with_more_points_is_planned_before_those_that_wait():
     assert (plan.queued, plan.queued_placed, plan.waiting) == (1, 0, 0)
 
 
+def test_those_who_were_looked_at_in_vain_are_not_looked_at_again_until_something_has_become_better():
+    reactor = a_reactor(a_host(1, cpu_cores=2.0))
+    large = submit(reactor, BARE, hold=False, set={"CPU": "3"})
+    reactor.schedule(NOW_S)
+    vain = ask(reactor, "plan.submit", user=ANN, template=BARE, count=2)
+    put(reactor, a_host(2, cpu_cores=3.0))
+    better = ask(reactor, "plan.submit", user=ANN, template=BARE, count=3)
+
+    assert (vain.queued, vain.queued_placed, hosts_of(vain)) == (1, 0, {0: 1, 1: 1})
+    assert (better.queued, better.queued_placed, better.waiting) == (1, 1, 1)
+    reactor.schedule(NOW_S)
+    assert now(reactor, large).host_id == 2
+
+
 def test_a_vm_that_waits_for_an_image_takes_no_room_in_a_plan():
     reactor = a_reactor(a_host(1, cpu_cores=1.0), an_image(), a_network(), scheduler="none")
     submit(reactor, TEMPLATE, hold=False)
