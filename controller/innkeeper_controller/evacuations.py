@@ -75,13 +75,15 @@ def plan_drain(turn: Turn, host: Host) -> DrainPlan:
             f"could start elsewhere: `inn plan lose {host.name}`.",
         )
     version = turn.cluster.fleet.version()
-    mark = turn.mark()
+    mark, freed = turn.mark(), turn.cluster.freed
     moves: list[Move] = []
     stuck: list[Stuck] = []
     for vm_id in sorted(turn.cluster.vms_on.get(host.host_id, ())):
         found = _move(turn, host, turn.cluster.vms[vm_id])
         (moves if isinstance(found, Move) else stuck).append(found)  # type: ignore[arg-type]  # each with its kind
     turn.take_back(mark)
+    # Nothing has become better for anybody: those who wait need not be looked at again.
+    turn.cluster.freed = freed
     return DrainPlan(
         kind="drain",
         version=version,

@@ -355,6 +355,17 @@ def test_a_drain_moves_vms_as_its_plan_says(seed):
     ]
 
 
+@pytest.mark.parametrize("name", ["plan.submit", "plan.drain", "plan.lose", "capacity.show"])
+def test_a_plan_gives_those_who_wait_no_hope(name):
+    reactor = a_site(2)
+    a_vm(reactor, VmState.RUNNING)
+    reactor.schedule(NOW_S)
+    params = {"plan.drain": {"host": "h1"}, "plan.lose": {"any": True}}.get(name, {"template": TEMPLATE})
+    ask(reactor, name, **params)
+
+    assert (reactor.cluster.freed, reactor.cluster.unconsidered, reactor.cluster.bettered) == (False, {}, {})
+
+
 def test_a_plan_knows_the_states_that_a_drain_moves():
     assert evacuations.WAYS == departures._MOVED_AWAY
 
