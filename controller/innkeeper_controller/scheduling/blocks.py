@@ -23,7 +23,7 @@ class Sizes(NamedTuple):
 
     #: So many hosts are all looked at, rather than cut into blocks.
     few: int = 256
-    #: Hosts of a block.
+    #: Hosts of a block, at least.
     block: int = 64
     #: Hosts that are looked at each time because they changed.
     hot: int = 128
@@ -42,6 +42,8 @@ _BLOCKS_OF_ONE_SCORE: Final = 8
 _MANY: Final = 4096.0
 #: Warm blocks that may stay half empty because hosts of one size are not enough for them.
 _CLASSES_OF_WARM: Final = 8
+#: More blocks than that are not worth their looking up: blocks of large fleets are larger.
+_MOST_BLOCKS: Final = 800
 #: Classes of size for each doubling.
 _CLASSES: Final = 2
 _LEAST: Final = 2.0**-20
@@ -76,12 +78,13 @@ class Blocks:
         self._fleet = fleet
         self._policy = policy
         self._sizes = sizes
+        self._size = max(sizes.block, fleet.count // _MOST_BLOCKS)
         self._seen = fleet.changes.seen
         rows, starts = self._in_order(np.arange(fleet.count))
         self._main_blocks = self._blocks = len(starts)
-        self._most_warm_blocks = -(-(max(sizes.warm, fleet.count // 8) + sizes.hot) // sizes.block) + _CLASSES_OF_WARM
-        self._hot_at = (self._main_blocks + self._most_warm_blocks) * sizes.block
-        places = self._hot_at + sizes.hot + 1 + LOOKED_AT * sizes.block
+        self._most_warm_blocks = -(-(max(sizes.warm, fleet.count // 8) + sizes.hot) // self._size) + _CLASSES_OF_WARM
+        self._hot_at = (self._main_blocks + self._most_warm_blocks) * self._size
+        places = self._hot_at + sizes.hot + 1 + LOOKED_AT * self._size
         self.hot = 0
         self._cells: FloatArray = np.zeros((len(fleet.table.cells), places))
         #: The row of each place; of empty ones the last there is room for, which no host ever has.
@@ -135,7 +138,7 @@ class Blocks:
 
     def _leave(self, place: int) -> None:
         """Fill a hole of a block with its last host."""
-        size = self._sizes.block
+        size = self._size
         block = place // size
         last = block * size + self._length.item(block) - 1
         if place != last:
@@ -156,7 +159,7 @@ class Blocks:
 
     def _cool(self) -> bool:
         """Put the hot hosts among the warm ones; say False where those are too many."""
-        size = self._sizes.block
+        size = self._size
         warm = [self.rows_of_block(block) for block in range(self._main_blocks, self._blocks)]
         rows, starts = self._in_order(np.concatenate([*warm, self._order[self._hot_at : self._hot_at + self.hot]]))
         if len(starts) > self._most_warm_blocks:
@@ -173,7 +176,7 @@ class Blocks:
         """Put rows, which are in order, into blocks from one on; ``starts`` are where blocks begin in that order."""
         if not len(rows):
             return
-        size, cells = self._sizes.block, self._fleet.table.cells.take(rows, axis=1)
+        size, cells = self._size, self._fleet.table.cells.take(rows, axis=1)
         lengths = np.diff(starts, append=len(rows))
         blocks = slice(first, first + len(starts))
         begins = np.arange(first, first + len(starts)) * size
@@ -187,7 +190,7 @@ class Blocks:
 
     def _in_order(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         """Return the rows in order, and where in it blocks begin."""
-        hosts, size = Rows(self._fleet, rows), self._sizes.block
+        hosts, size = Rows(self._fleet, rows), self._size
         kinds = _kinds(hosts, most=len(rows) // (4 * size) + 1)
         order = np.lexsort((hosts.number("host_id"), -total_score(self._policy, _ORDINARY, hosts), kinds))
         kinds = kinds[order]
@@ -214,7 +217,7 @@ class Blocks:
         return found
 
     def _any_of(self, mask: BoolArray, first: int, end: int) -> BoolArray:
-        size = self._sizes.block
+        size = self._size
         if first == end:
             return np.zeros(0, dtype=np.bool_)
         held = mask.take(self._order[first * size : end * size]).reshape(-1, size)
@@ -223,7 +226,7 @@ class Blocks:
 
     def rows_of_block(self, block: int) -> IntArray:
         """Return the rows of a block."""
-        begin = block * self._sizes.block
+        begin = block * self._size
         return self._order[begin : begin + self._length.item(block)]
 
     def rows_of(self, blocks: IntArray) -> IntArray:
@@ -232,7 +235,7 @@ class Blocks:
 
     def hot_with(self, blocks: list[int]) -> Window:
         """Return the hot hosts, with those of at most ``LOOKED_AT`` blocks."""
-        size, end = self._sizes.block, self._hot_at + self.hot
+        size, end = self._size, self._hot_at + self.hot
         cells, order = self._cells, self._order
         for block in blocks:
             begin, length = block * size, self._length.item(block)
