@@ -48,12 +48,25 @@ class Asked:
     def nearest(self) -> IntArray:
         """Return indexes of hosts that the VM does not fit on: fewest obstacles first, then least that is lacking."""
         where = np.flatnonzero(self.numbers)
+        return where[np.lexsort((self.host_ids[where], self._lacking(where), self.numbers[where]))]
+
+    def _lacking(self, where: IntArray) -> FloatArray:
+        """Return how much is lacking of hosts in all."""
         lacking = np.zeros(len(where))
         hosts = Rows(self.search.fleet, self.at[where])
         for clause, fails in self.failing:
             here, measure = fails[where], SHORTFALLS.get(clause.name)
             lacking += here if measure is None else np.where(here, measure(self.demand, hosts), 0.0)
-        return where[np.lexsort((self.host_ids[where], np.round(lacking, _DIGITS), self.numbers[where]))]
+        return np.round(lacking, _DIGITS)
+
+    def nearest_one(self) -> int | None:
+        """Return the index of the first of them without ordering the others; None where the VM fits or no host is."""
+        if not len(self.numbers) or not self.numbers.all():
+            return None
+        where = np.flatnonzero(self.numbers == self.numbers.min())
+        lacking = self._lacking(where)
+        where = where[lacking == lacking.min()]
+        return int(where[self.host_ids[where].argmin()])
 
     def only(self, names: frozenset[str]) -> BoolArray:
         """Return the hosts from which clauses of these names keep the VM, and no others."""

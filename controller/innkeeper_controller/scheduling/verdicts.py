@@ -53,11 +53,8 @@ def obstacles_on(demand: Demand, fleet: Fleet, host_id: HostId, clauses: tuple[C
 
 def nearest_words(asked: Asked) -> str:
     """Return the host that comes closest and what it lacks: ``h3 comes closest, it lacks 1.5 GiB of memory``."""
-    order = asked.nearest()
-    if not len(order) or len(order) < len(asked.at):
-        return ""
-    nearest = _Told(asked, None).verdict(order.item(0))
-    return _closest(nearest)
+    index = asked.nearest_one()
+    return _closest(_Told(asked, None).verdict(index)) if index is not None else ""
 
 
 def verdicts(
@@ -80,7 +77,7 @@ def verdicts(
     """
     asked = ask(demand, search)
     fitting, nearest = _best_first(asked), asked.nearest()
-    told = _Told(asked, loads_on)
+    told = _Told(asked, loads_on, of_many=limit is None)
     hosts = list(told.fitting(fitting[:limit]))
     others = [
         told.verdict(index) for index in nearest[: None if limit is None else max(0, limit - len(hosts))].tolist()
@@ -125,7 +122,9 @@ class _OneOfMany(OneHost):
     __slots__ = ("_columns",)
 
     def __init__(self, fleet: Fleet, row: int, view: HostView, columns: dict[str, list[float]]) -> None:
-        super().__init__(fleet, row, view)
+        self.fleet = fleet
+        self.row = row
+        self.view = view
         self._columns = columns
 
     def number(self, name: str) -> float:
@@ -139,32 +138,35 @@ class _OneOfMany(OneHost):
 class _Told:
     """Makes the verdicts of single hosts."""
 
-    def __init__(self, asked: Asked, loads_on: LoadsOn | None) -> None:
+    def __init__(self, asked: Asked, loads_on: LoadsOn | None, *, of_many: bool = False) -> None:
         self._asked = asked
         self._fleet = asked.search.fleet
         self._loads_on = loads_on
         self._looked_through = 0
-        #: Rows and masks as lists, which are quicker one by one.
-        self._rows: list[int] = asked.at.tolist()
-        self._columns: dict[str, list[float]] = {}
-        self._failing = [(clause.words, fails.tolist()) for clause, fails in asked.failing]
+        self._columns: dict[str, list[float]] | None = {} if of_many else None
+        # As lists they are quicker one by one, but it takes a while to make them.
+        self._rows = asked.at.tolist() if of_many else asked.at
+        self._failing = [(clause.words, fails.tolist() if of_many else fails) for clause, fails in asked.failing]
 
     def fitting(self, indexes: IntArray) -> Iterator[HostVerdict]:
         """Go over hosts that the VM fits on."""
         for index, scores in zip(indexes.tolist(), _scores(self._asked, indexes), strict=True):
-            view = one_host(self._fleet, self._rows[index]).view
+            view = self._host(index).view
             yield HostVerdict(host_id=view.host_id, host_name=view.name, scores=scores)
 
     def verdict(self, index: int) -> HostVerdict:
         """Return what keeps the VM from a host that it does not fit on."""
-        row = self._rows[index]
-        demand, host = self._asked.demand, _OneOfMany(self._fleet, row, one_host(self._fleet, row).view, self._columns)
+        demand, host = self._asked.demand, self._host(index)
         found = [tell(demand, host) for tell, fails in self._failing if fails[index]]
         if self._asked.slow:
             found += self._by_slow_ones(host, {each.clause for each in found})
         if self._loads_on is not None:
             found = [self._with_rivals(each, host, self._loads_on) for each in found]
         return HostVerdict(host_id=host.view.host_id, host_name=host.view.name, obstacles=tuple(found))
+
+    def _host(self, index: int) -> OneHost:
+        host = one_host(self._fleet, int(self._rows[index]))
+        return host if self._columns is None else _OneOfMany(self._fleet, host.row, host.view, self._columns)
 
     def _by_slow_ones(self, host: OneHost, known: set[str]) -> Iterator[Obstacle]:
         clauses = tuple(clause for clause in self._asked.slow if clause.name not in known)
