@@ -86,6 +86,16 @@ def test_every_part_can_be_set(tmp_path: Path):
             ),
         ),
         ("[scheduling.ban]\nfirst_s = 7200", "scheduling.ban.first_s is 7200.0, longer than at_most_s"),
+        (
+            '[scheduling.balance]\ngoal = "evn"\nmax_at_once = 0\nminimum_gain = 2\nevery_s = 0\ncool_down_s = -1',
+            (
+                "scheduling.balance.goal is 'evn'; did you mean even?; "
+                "scheduling.balance.max_at_once is 0; it has to be 1 or more; "
+                "scheduling.balance.minimum_gain is 2.0; it has to be from 0 to 1; "
+                "scheduling.balance.every_s is 0.0; it has to be 1 or more; "
+                "scheduling.balance.cool_down_s is -1.0; it has to be 0 or more"
+            ),
+        ),
         ("a = ", "Invalid value (at end of document)"),
     ],
 )

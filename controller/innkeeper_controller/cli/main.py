@@ -36,6 +36,9 @@ MEMBERS = {
     "capacity": Member(
         "capacity:capacity", "Say how many more VMs of a template fit, and what runs out first.", "Everything"
     ),
+    "balance": Member(
+        "balance:balance", "Move VMs so that hosts are used better, live where that is possible.", "Everything"
+    ),
     "simulate": Member("simulate:simulate", "Run a trace over made-up hosts and see how it packs.", "Everything"),
     "completion": Member("completion:completion", "Print the completion script of a shell.", "This command"),
     "version": Member("cluster:version", "Show the versions of this command and the controller.", "This command"),

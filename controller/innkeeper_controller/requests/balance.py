@@ -3,12 +3,15 @@
 import msgspec
 
 from innkeeper_controller import planning, rebalancing
+from innkeeper_controller.access import Right
 from innkeeper_controller.records import Host
-from innkeeper_controller.requests.table import Nothing, Request, Who
+from innkeeper_controller.requests.table import Need, Nothing, Request, Who
 from innkeeper_controller.scheduling.balancing import MEASURES, BalancePlan, Goal, PlannedMove
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import HostId, Value, VmId
 
+#: Moving VMs is for those who may give hosts to be filled.
+_NEEDS = Need(Right.CREATE, "host")
 _AGAIN = "inn balance --plan -o json"
 
 
@@ -182,6 +185,7 @@ REQUESTS = (
         who=Who.ADMIN,
         summary="Say which VMs to move so that hosts are used better; nothing is moved.",
         handler=plan,
+        needs=_NEEDS,
     ),
     Request(
         name="balance.apply",
@@ -192,6 +196,7 @@ REQUESTS = (
         who=Who.ADMIN,
         summary="Move VMs as planned, a few at a time, or refuse where the plan no longer holds.",
         handler=apply,
+        needs=_NEEDS,
     ),
     Request(
         name="balance.show",
@@ -202,6 +207,7 @@ REQUESTS = (
         who=Who.ADMIN,
         summary="Show how far the moves of a plan have come.",
         handler=show,
+        needs=_NEEDS,
     ),
     Request(
         name="balance.stop",
@@ -212,5 +218,6 @@ REQUESTS = (
         who=Who.ADMIN,
         summary="Begin no more moves of a plan; those under way go on.",
         handler=stop,
+        needs=_NEEDS,
     ),
 )

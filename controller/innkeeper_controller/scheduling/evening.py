@@ -83,12 +83,12 @@ def improve(work: Work) -> None:
         if best is None:
             stuck.add(source)
             continue
-        before = spread.squares()
+        before, reason = spread.squares(), _reason(work, row, best.row)
         demand = work.demand_of(best.load.vm_id)
         target = work.trial.move(best.load, demand, row, np.array([best.row]))
         assert target is not None, "it fitted a moment ago"
         gain = math.sqrt(before) - math.sqrt(spread.squares())
-        work.keep(_reason(work, row, best.row), gain)
+        work.keep(reason, gain)
         moved.add(best.load.vm_id)
 
 
@@ -134,11 +134,10 @@ def _parts(totals: FloatArray) -> FloatArray:
 
 
 def _reason(work: Work, source: int, target: int) -> str:
-    """Return what was so before the move."""
-    fleet = work.search.fleet
-    texts = []
+    """Return what is so before the move."""
+    fleet, texts = work.search.fleet, []
     for row in (source, target):
         view = fleet.views[row]
-        used = (fleet.number(f"{name}_part").item(row) for name in _RESOURCES)
-        texts.append(f"{view.name if view else row} has {' and '.join(f'{part:.0%}' for part in used)}")
-    return f"of cores and memory {texts[0]} in use and {texts[1]} after it"
+        cpu, memory = (fleet.number(f"{name}_part").item(row) for name in _RESOURCES)
+        texts.append(f"{view.name if view else row} has {cpu:.0%} of its cores and {memory:.0%} of its memory in use")
+    return ", ".join(texts)
