@@ -20,9 +20,9 @@ class Settings(Value):
     public_key: str = ""
     #: The controller's bulk socket, from which agents fetch uploads.
     holder: Holder | None = None
-    #: ``match-making`` or ``none``.
+    #: ``match-making``, ``none``, ``program``, or the name of a plugin's scheduler.
     scheduler: str = "match-making"
-    #: ``packing`` or ``striping``.
+    #: One of ``scheduling.rules``: ``packing``, ``striping``, ``custom``, a plugin's...
     policy: str = "packing"
     scheduling: Options = Options()
     heartbeat_interval_s: float = 5.0

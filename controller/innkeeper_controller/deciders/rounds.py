@@ -81,6 +81,11 @@ class Rounds:
         self._changed = False
 
     @property
+    def is_asked(self) -> bool:
+        """Whether an answer is waited for."""
+        return self._question is not None
+
+    @property
     def due_at_s(self) -> Moment:
         """When it may be asked next."""
         asked_at_s = self.standing.asked_at_s
@@ -104,7 +109,7 @@ class Rounds:
 
     def question(self, cluster: Cluster, settings: Settings, now_s: Moment) -> Question | None:
         """Return what to ask now; None where there is nothing, or an answer is still waited for or carried out."""
-        if self._question is not None or self._line or not self.wants or now_s < self.due_at_s:
+        if self.is_asked or self._line or not self.wants or now_s < self.due_at_s:
             return None
         self.wants = False
         units = _within_limits(cluster, settings, queueing.line_of(cluster, settings, now_s).units)

@@ -1,6 +1,9 @@
 """Another scheduler chooses, the records decide; whatever it answers, no VM is placed twice and nobody waits for it."""
 
+import contextlib
 import json
+import os
+from random import Random
 
 import pytest
 from tests.controller.builders import (
@@ -11,18 +14,26 @@ from tests.controller.builders import (
     a_host,
     a_reactor,
     ask,
+    finish,
     now,
     put,
     refusal,
     submit,
 )
 
+from innkeeper_controller import verify
 from innkeeper_controller.deciders.rounds import FIRST_REST_S, MAX_REST_S, Outcome
 from innkeeper_controller.deciders.snapshot import MAX_ASKED, Chosen, NonsenseError, from_json, to_json
 from innkeeper_controller.records import HostState
 from innkeeper_controller.scheduler import BATCH
 from innkeeper_controller.scheduling.options import Options, OrderOptions
-from innkeeper_plugins.vocabulary import HostId, VmState
+from innkeeper_controller.turn import RefusalError
+from innkeeper_hostagent.protocol.messages import Hello
+from innkeeper_plugins.vocabulary import Capacity, HostId, VmState
+
+SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
+HELLO = Hello(major=1, minor=0, agent_version="1", host_name="h")
+NONE = Capacity()
 
 CALLED = "the program /sched"
 MPI = BARE + "GANG = [ NAME = mpi, SIZE = 2 ]\n"
@@ -399,3 +410,58 @@ def test_without_a_scheduler_clients_a_person_and_a_failing_host_never_place_a_v
     assert sum(each is None for each in refused) == 4
     assert {each.code for each in refused if each} == {"no_capacity", "unreachable", "busy"}
     assert all(now(reactor, vm).state is VmState.PENDING for vm in vms if now(reactor, vm).host_id is None)
+
+
+def placed_beyond(outside):
+    """Return the hosts that have more than there is, and what else of the state contradicts itself."""
+    hosts = outside.reactor.cluster.hosts.values()
+    full = [host.name for host in hosts if outside.reactor.cluster.used.get(host.host_id, NONE).memory_mib > 1300]
+    return full, verify.findings(outside.reactor.cluster)
+
+
+def one_of(outside, random):
+    """Return something that a person, a host, a program or time does."""
+    number = outside.reactor.cluster.last_ids.get("vm", 0)
+    vm_id, host_id = random.randrange(max(0, number - 12), number + 1), random.randrange(1, 4)
+    return random.choice(
+        [
+            lambda: outside.wait(random.choice([BARE, MPI]), count=random.randrange(1, 4)),
+            lambda: ask(outside.reactor, "vm.deploy", vm_id=vm_id, host=f"h{host_id}"),
+            lambda: ask(outside.reactor, "vm.hold", vm_id=vm_id),
+            lambda: ask(outside.reactor, "vm.release", vm_id=vm_id),
+            lambda: ask(outside.reactor, "vm.terminate", vm_id=vm_id, hard=True),
+            lambda: (
+                vm_id in outside.reactor.cluster.vms and finish(outside.reactor, outside.reactor.cluster.vms[vm_id])
+            ),
+            lambda: outside.reactor.lost(HostId(host_id), outside.now_s),
+            lambda: outside.reactor.connected(HostId(host_id), HELLO, outside.now_s),
+            lambda: outside.noted(outside.reactor.tick(outside.now_s)),
+            outside.question,
+            outside.question,
+            lambda: setattr(outside, "now_s", max(outside.now_s, outside.rounds.due_at_s)),
+        ]
+    )
+
+
+def any_answer(outside, random):
+    """Return an answer that may be right, wrong, or none."""
+    kind = random.random()
+    if kind < 0.1:
+        return (), "it crashed"
+    if kind < 0.2:
+        return [(random.randrange(20), f"h{random.randrange(1, 5)}") for _ in range(4)], ""
+    wanted = [vm.vm_id for vm in outside.rounds._question.snapshot.vms if random.random() < 0.7]
+    return [(vm_id, f"h{random.randrange(1, 4)}") for vm_id in wanted], ""
+
+
+@pytest.mark.parametrize("number", range(30))
+def test_whatever_people_hosts_and_the_program_do_at_once_nothing_is_placed_twice_or_beyond_what_there_is(number):
+    random = Random(SEED * 1000 + number)
+    outside = Outside(*(a_host(host_id, memory_mib=1300) for host_id in (1, 2, 3)))
+    for _ in range(120):
+        with contextlib.suppress(RefusalError):
+            one_of(outside, random)()
+        if outside.rounds.is_asked and random.random() < 0.5:
+            pairs, trouble = any_answer(outside, random)
+            outside.answer(*pairs, trouble=trouble)
+        assert placed_beyond(outside) == ([], ()), f"INNKEEPER_SEED={SEED}, number {number}"
