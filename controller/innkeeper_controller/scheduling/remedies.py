@@ -52,7 +52,9 @@ def joined(remedies: Iterable[str]) -> str:
     """Return several remedies as one: ``with 1 GiB more memory and 2 more cores and after `inn host enable h3` ``."""
     steps = list(dict.fromkeys(remedies))
     more = " and ".join(step.removeprefix("with ") for step in steps if step.startswith("with "))
-    return " and ".join([*([f"with {more}"] if more else []), *(each for each in steps if not each.startswith("with "))])
+    return " and ".join(
+        [*([f"with {more}"] if more else []), *(each for each in steps if not each.startswith("with "))]
+    )
 
 
 def smaller_words(asked: Asked, nearest: IntArray) -> str:
