@@ -35,7 +35,7 @@ class WantedKind(Value):
 
 
 class ApplyPlan(Value):
-    """A plan as ``plan.submit`` or ``plan.drain`` gave it; what else it says counts for nothing."""
+    """What counts of a plan that ``plan.submit`` or ``plan.drain`` gave."""
 
     #: ``submit`` or ``drain``.
     kind: str
