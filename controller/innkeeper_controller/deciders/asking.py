@@ -133,7 +133,7 @@ class Asker:
                 answer.set_result(outcome)
 
         def work() -> None:
-            outcome = _ran(self._run, question.snapshot, self._closing.is_set)
+            outcome = _ran(self._run, question, self._closing.is_set)
             # Whoever comes back too late finds the loop closed.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(told, outcome)
@@ -147,9 +147,9 @@ class Asker:
             return Outcome(trouble=f"it did not come back within {self._timeout_s:g} s")
 
 
-def _ran(run: Run, snapshot: Snapshot, cancelled: Callable[[], bool]) -> Outcome:
+def _ran(run: Run, question: Question, cancelled: Callable[[], bool]) -> Outcome:
     try:
-        return Outcome(chosen=run(snapshot, cancelled))
+        return Outcome(chosen=run(question.snapshot, cancelled))
     except DriverError as error:
         said = error.stderr.strip()[-_TOLD_LETTERS:]
         told = str(error)[:_TOLD_LETTERS]

@@ -12,7 +12,7 @@ from typing import Final
 
 from innkeeper_controller import actions, queueing
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.deciders.snapshot import MAX_ASKED, Chosen, Snapshot, lie_in, snapshot_of
+from innkeeper_controller.deciders.snapshot import MAX_ASKED, Chosen, Picture, Snapshot, lie_in, picture_of, snapshot_of
 from innkeeper_controller.deciders.standing import Standing
 from innkeeper_controller.records import Moment
 from innkeeper_controller.scheduler import BATCH, Scheduler
@@ -32,11 +32,16 @@ MAX_REST_S: Final = 300.0
 class Question:
     """What it is asked."""
 
-    snapshot: Snapshot
+    picture: Picture
     #: The VMs, those that are placed together in one tuple.
     units: tuple[tuple[VmId, ...], ...]
     #: The hosts that it is told of.
     host_ids: dict[str, HostId]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What it is told; made in any thread."""
+        return snapshot_of(self.picture)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +128,7 @@ class Rounds:
         self._changed = self._changed and self._begin_at > 0
         self.standing.asked_at_s = now_s
         vm_ids = [vm_id for unit in asked for vm_id in unit]
-        self._question = Question(snapshot_of(cluster, vm_ids, now_s), asked, dict(cluster.host_ids))
+        self._question = Question(picture_of(cluster, vm_ids, now_s), asked, dict(cluster.host_ids))
         return self._question
 
     def dropped(self) -> None:

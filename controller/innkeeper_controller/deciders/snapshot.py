@@ -4,6 +4,8 @@ Nothing of it is trusted: an answer is checked for what one can see of it here, 
 carried out.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -102,6 +104,7 @@ class Snapshot(Value):
     waiting_total: int
     vms: list[SnapshotVm]
     hosts: list[SnapshotHost]
+    places: dict[int, str]
 
 
 class Chosen(Value):
@@ -117,12 +120,49 @@ class Answer(Value):
     placements: list[Chosen]
 
 
-def snapshot_of(cluster: Cluster, vm_ids: list[VmId], now_s: Moment) -> Snapshot:
-    """Return how things stand, for a question about these VMs, in this order."""
-    vms = [_vm(cluster, cluster.vms[vm_id]) for vm_id in vm_ids]
-    wanted = {digest for vm in vms for digest in vm.images}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """How things stand, in values that nobody changes any more: a snapshot is made of it in any thread."""
+
+    now_s: Moment
+    waiting_total: int
+    vms: list[tuple[VmRecord, Mapping[int, str] | None]]
+    views: list[HostView | None]
+    #: By name, one number a row.
+    columns: dict[str, list[float]]
+    rooms: dict[str, list[float]]
+    groups: dict[int, dict[str, int]]
+    images: dict[HostId, list[str]]
+    places: dict[int, str]
+
+
+def picture_of(cluster: Cluster, vm_ids: list[VmId], now_s: Moment) -> Picture:
+    """Return what a question about these VMs, in this order, is made of; quick, for the loop waits."""
+    fleet = cluster.fleet
+    vms = [cluster.vms[vm_id] for vm_id in vm_ids]
+    names = {name for view in fleet.views if view is not None for name in view.datastores}
+    return Picture(
+        now_s=now_s,
+        waiting_total=len(cluster.pending),
+        vms=[(vm, clusters_of(cluster, vm.spec, vm.spec.images)) for vm in vms],
+        views=list(fleet.views),
+        columns={name: fleet.number(name).tolist() for name in _COLUMNS},
+        rooms={name: fleet.number(f"disk:{name}").tolist() for name in names},
+        groups=fleet.groups.by_row(),
+        images=_images(cluster, {ref.sha256 for vm in vms for ref in vm.spec.images}),
+        places=_places(cluster, {vm_id for vm in vms for term in vm.wishes.terms for vm_id in term.vm_ids}),
+    )
+
+
+def snapshot_of(picture: Picture) -> Snapshot:
+    """Return the question."""
     return Snapshot(
-        version=VERSION, now_s=now_s, waiting_total=len(cluster.pending), vms=vms, hosts=_hosts(cluster, wanted)
+        version=VERSION,
+        now_s=picture.now_s,
+        waiting_total=picture.waiting_total,
+        vms=[_vm(vm, clusters) for vm, clusters in picture.vms],
+        hosts=[_host(picture, row, view) for row, view in enumerate(picture.views) if view is not None],
+        places=picture.places,
     )
 
 
@@ -164,9 +204,31 @@ def lie_in(chosen: tuple[Chosen, ...], asked: frozenset[VmId], host_ids: dict[st
 _NAME_LETTERS: Final = 64
 
 
-def _vm(cluster: Cluster, vm: VmRecord) -> SnapshotVm:
+_COLUMNS: Final = ("cpu_total", "cpu_used", "cpu_free", "memory_total", "memory_used", "memory_free", "vms", "load")
+
+
+def _images(cluster: Cluster, wanted: set[str]) -> dict[HostId, list[str]]:
+    """Return which hosts have which of these images."""
+    images: dict[HostId, list[str]] = {}
+    for digest in sorted(wanted):
+        for host_id in cluster.placement.holders.get(digest, ()):
+            images.setdefault(host_id, []).append(digest)
+    return images
+
+
+def _places(cluster: Cluster, named: set[VmId]) -> dict[int, str]:
+    """Return the hosts that these VMs are on, by their names."""
+    found = {}
+    for vm_id in sorted(named):
+        vm = cluster.vms.get(vm_id)
+        host = cluster.hosts.get(vm.host_id) if vm is not None and vm.host_id is not None else None
+        if host is not None:
+            found[int(vm_id)] = host.name
+    return found
+
+
+def _vm(vm: VmRecord, clusters: Mapping[int, str] | None) -> SnapshotVm:
     spec, wishes, load = vm.spec, vm.wishes, load_of(vm)
-    clusters = clusters_of(cluster, spec, spec.images)
     return SnapshotVm(
         vm_id=vm.vm_id,
         name=vm.name,
@@ -196,41 +258,8 @@ def _vm(cluster: Cluster, vm: VmRecord) -> SnapshotVm:
     )
 
 
-_COLUMNS: Final = ("cpu_total", "cpu_used", "cpu_free", "memory_total", "memory_used", "memory_free", "vms", "load")
-
-
-def _hosts(cluster: Cluster, wanted: set[str]) -> list[SnapshotHost]:
-    fleet, holders = cluster.fleet, cluster.placement.holders
-    columns = [fleet.number(name).tolist() for name in _COLUMNS]
-    names = {name for view in fleet.views if view is not None for name in view.datastores}
-    rooms = {name: fleet.number(f"disk:{name}").tolist() for name in names}
-    images: dict[HostId, list[str]] = {}
-    for digest in sorted(wanted):
-        for host_id in holders.get(digest, ()):
-            images.setdefault(host_id, []).append(digest)
-    grouped = not fleet.groups.is_empty
-    return [
-        _host(
-            view,
-            [column[row] for column in columns],
-            {name: SnapshotRoom(free_mib=int(rooms[name][row])) for name in view.datastores},
-            _groups(fleet.groups.of_row(row)) if grouped else {},
-            images.get(view.host_id, []),
-        )
-        for row, view in enumerate(fleet.views)
-        if view is not None
-    ]
-
-
-def _groups(members: dict[str, int]) -> dict[str, int]:
-    """Return the placement groups of a host; VMs are groups of their own within the fleet, and left out."""
-    return {name: count for name, count in members.items() if not name.startswith("#")}
-
-
-def _host(
-    view: HostView, numbers: list[float], rooms: dict[str, SnapshotRoom], groups: dict[str, int], images: list[str]
-) -> SnapshotHost:
-    cpu_total, cpu_used, cpu_free, memory_total, memory_used, memory_free, vms, load = numbers
+def _host(picture: Picture, row: int, view: HostView) -> SnapshotHost:
+    numbers = {name: column[row] for name, column in picture.columns.items()}
     return SnapshotHost(
         host_id=view.host_id,
         name=view.name,
@@ -240,17 +269,17 @@ def _host(
         unusable_reason=view.unusable_reason,
         ban=view.ban,
         failures=view.failures,
-        cpu_total=cpu_total,
-        cpu_used=cpu_used,
-        cpu_free=cpu_free,
-        memory_total_mib=int(memory_total),
-        memory_used_mib=int(memory_used),
-        memory_free_mib=int(memory_free),
-        vms=int(vms),
-        load=load,
-        datastores=rooms,
-        groups=groups,
-        images=images,
+        cpu_total=numbers["cpu_total"],
+        cpu_used=numbers["cpu_used"],
+        cpu_free=numbers["cpu_free"],
+        memory_total_mib=int(numbers["memory_total"]),
+        memory_used_mib=int(numbers["memory_used"]),
+        memory_free_mib=int(numbers["memory_free"]),
+        vms=int(numbers["vms"]),
+        load=numbers["load"],
+        datastores={name: SnapshotRoom(free_mib=int(picture.rooms[name][row])) for name in view.datastores},
+        groups=picture.groups.get(row, {}),
+        images=picture.images.get(view.host_id, []),
         labels=dict(view.labels),
         attributes=dict(view.attributes),
         arch=view.arch,

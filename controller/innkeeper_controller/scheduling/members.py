@@ -92,6 +92,14 @@ class Membership:
         """Return ``{group: members on one host}``."""
         return {key: members.counts[row] for key, members in self._of.items() if row in members.counts}
 
+    def by_row(self) -> dict[int, dict[str, int]]:
+        """Return ``{row: {group: members}}`` of all rows that hold any."""
+        found: dict[int, dict[str, int]] = {}
+        for key, members in self._of.items():
+            for row, count in members.counts.items():
+                found.setdefault(row, {})[key] = count
+        return found
+
 
 def vm_key(vm_id: int) -> str:
     """Return the key under which one VM is a group of its own."""

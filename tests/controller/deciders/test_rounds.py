@@ -321,7 +321,7 @@ def test_the_snapshot_has_what_there_is_field_by_field():
     told = json.loads(to_json(outside.question().snapshot))
     (vm,), (told_host,) = told.pop("vms"), told.pop("hosts")
 
-    assert told == {"version": 1, "now_s": NOW_S + 1, "waiting_total": 1}
+    assert told == {"version": 1, "now_s": NOW_S + 1, "waiting_total": 1, "places": {}}
     assert vm["attributes"]["LICENSE"] == "oracle"
     assert {
         name: vm[name]
@@ -347,6 +347,24 @@ def test_the_snapshot_has_what_there_is_field_by_field():
         "vms": 0,
     }
     assert told_host["datastores"] == {"default": {"free_mib": 50_000}}
+
+
+def test_the_snapshot_tells_where_those_are_that_somebody_wants_near_or_far():
+    outside = Outside(a_host(1), a_host(2))
+    (web, db) = (outside.wait(BARE + "PLACEMENT_GROUP = web\n"), outside.wait())
+    ask(outside.reactor, "vm.deploy", vm_id=web.vm_id, host="h2")
+    ask(outside.reactor, "vm.deploy", vm_id=db.vm_id, host="h1")
+    outside.wait(BARE + f"ANTI_AFFINITY = [ GROUP = web ]\nAFFINITY = [ VM = {db.vm_id} ]\n")
+    told = json.loads(to_json(outside.question().snapshot))
+
+    assert [host["groups"] for host in told["hosts"]] == [{}, {"ann/web": 1}]
+    assert told["places"] == {"1": "h1"}
+    assert {
+        (term["relation"], *term.get("groups", ()), *term.get("vm_ids", ())) for term in told["vms"][0]["terms"]
+    } == {
+        ("apart", "ann/web"),
+        ("together", 1),
+    }
 
 
 @pytest.mark.parametrize(
