@@ -3,13 +3,15 @@
 It works on a fleet that is given to it, a copy of the one that counts, and knows no records.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
 
+from innkeeper_controller.scheduling.alike import kind_of
 from innkeeper_controller.scheduling.asking import Asked, ask
 from innkeeper_controller.scheduling.devices import granted
 from innkeeper_controller.scheduling.hosts import one_host
@@ -196,16 +198,35 @@ def fill(placer: Placer, demand: Demand, limit: int) -> Filled:
     """
     before = ask(demand, placer.search)
     could = frozenset(host_id for host_id, clauses in _keeping_out(before).items() if not clauses)
+    is_alike = kind_of(demand, placer.fleet) is not None and not placer.search.question(demand).slow
+    coming = _in_rounds(placer, demand) if is_alike else _one_by_one(placer, demand)
     counts: dict[HostId, int] = {}
-    for number in range(limit + 1):
-        one = _replace(demand, vm_id=VmId(demand.vm_id + number))
-        found = placer.choose(one)
-        if found is None or number == limit:
+    # The one behind the limit is only looked for.
+    for number, host_id in zip(range(limit + 1), coming, strict=False):
+        if number == limit:
             break
-        take(placer, found.host_id, one)
-        counts[found.host_id] = counts.get(found.host_id, 0) + 1
-    after = _keeping_out(ask(one, placer.search))
-    return Filled(fits=counts, keeps_out=after, could=could, is_full=found is None)
+        counts[host_id] = counts.get(host_id, 0) + 1
+        take(placer, host_id, _replace(demand, vm_id=VmId(demand.vm_id + number)))
+    count = sum(counts.values())
+    after = ask(_replace(demand, vm_id=VmId(demand.vm_id + count)), placer.search)
+    return Filled(fits=counts, keeps_out=_keeping_out(after), could=could, is_full=bool(after.numbers.all()))
+
+
+def _one_by_one(placer: Placer, demand: Demand) -> Iterator[HostId]:
+    """Go over the hosts that VMs like this one go to; each takes its own before the next is asked for."""
+    for number in itertools.count(demand.vm_id):
+        found = placer.choose(_replace(demand, vm_id=VmId(number)))
+        if found is None:
+            return
+        yield found.host_id
+
+
+def _in_rounds(placer: Placer, demand: Demand) -> Iterator[HostId]:
+    """Do the same for VMs of which none changes how others fit on other hosts: what a host has room for is its own."""
+    search, views = placer.search, placer.fleet.views
+    at = np.arange(placer.fleet.count)
+    while len(at := search.fitting(search.question(demand), at)):
+        yield from (view.host_id for row in at.tolist() if (view := views[row]) is not None)
 
 
 def _keeping_out(asked: Asked) -> dict[HostId, tuple[str, ...]]:
