@@ -342,3 +342,15 @@ def test_clients_learn_what_they_did_wrong(one):
     ):
         with pytest.raises(error):
             call()
+
+
+def test_a_vm_that_waits_says_why_in_its_own_document(one):
+    vm_id = one.vm.allocate("CPU = 1000\nMEMORY = 16\nHYPERVISOR = simulated\n", False)
+    said = eventually(lambda: one.vm.info(vm_id).USER_TEMPLATE.get("SCHED_MESSAGE"), "SCHED_MESSAGE")
+    waiting = one.vm.info(vm_id)
+
+    assert (waiting.STATE, waiting.LCM_STATE) == (1, 0)
+    assert said.endswith("h0 comes closest, it lacks 936 cores.")
+
+    one.vm.action("terminate-hard", vm_id)
+    wait(one, vm_id, DONE)
