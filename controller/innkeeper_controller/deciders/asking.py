@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from innkeeper_controller.deciders.rounds import Outcome, Question, Rounds
+from innkeeper_controller.deciders.rounds import INTERVAL_S, Outcome, Question, Rounds
 from innkeeper_controller.deciders.snapshot import Chosen, Snapshot, from_json, to_json
 from innkeeper_controller.outbox import Outbox
 from innkeeper_controller.records import Moment
@@ -70,8 +70,7 @@ class Asker:
     def wake(self) -> None:
         """Ask as soon as that may be; nothing more is asked once it was closed."""
         if self._timer is None and self._round is None and not self._closing.is_set():
-            wait_s = max(0.0, self._rounds.due_at_s - self._controller.clock())
-            self._timer = self._loop.call_later(wait_s, self._begin)
+            self._begin_in(max(0.0, self._rounds.due_at_s - self._controller.clock()))
 
     async def close(self) -> None:
         """Ask nothing more; a program that runs is killed."""
@@ -83,6 +82,9 @@ class Asker:
             await asyncio.wait((going_on,), timeout=GRACE_S)
             going_on.cancel()
 
+    def _begin_in(self, wait_s: float) -> None:
+        self._timer = self._loop.call_later(wait_s, self._begin)
+
     def _begin(self) -> None:
         self._timer = None
         reactor = self._controller.reactor
@@ -93,7 +95,8 @@ class Asker:
         if question is not None:
             self._round = self._loop.create_task(self._ask(question))
         elif self._rounds.wants:
-            self.wake()
+            # An answer is being carried out, which takes as long as the disk does.
+            self._begin_in(INTERVAL_S)
 
     async def _ask(self, question: Question) -> None:
         try:

@@ -352,3 +352,20 @@ FIELDS = [
 @pytest.mark.parametrize("field", dict.fromkeys(FIELDS))
 def test_every_field_of_the_snapshot_is_in_the_manual(field):
     assert f"`{field}`" in MANUAL.read_text()
+
+
+def test_a_long_answer_that_is_still_carried_out_is_waited_for_without_haste(tmp_path):
+    """Nothing spins while the disk is busy: the next question is looked for once a second."""
+    looked = []
+
+    async def scenario(site):
+        site.decide(run_plugin(lambda snapshot: []))
+        rounds = site.controller.reactor._outside
+        rounds.wants, rounds.question = True, lambda *_: looked.append(1)
+        rounds.wake()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+
+    run(scenario, tmp_path)
+
+    assert len(looked) <= 1
