@@ -4,12 +4,17 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 from innkeeper_controller.expressions import Actual
-from innkeeper_controller.inventory import inventories
+from innkeeper_controller.inventory import Inventory, inventories
 from innkeeper_controller.records import ClusterRecord, Failures, Host, HostState
 from innkeeper_controller.scheduling.attributes import static_attributes
+from innkeeper_controller.scheduling.holdings import KIB_PER_MIB
 from innkeeper_controller.scheduling.model import HostView, Room
 from innkeeper_plugins.vocabulary import Advertisement, DriverKind
+
+_replace = msgspec.structs.replace
 
 #: Label that the policy ``fixed`` goes by, and how far its values count.
 PRIORITY_LABEL = "PRIORITY"
@@ -32,7 +37,7 @@ def view_of(host: Host, cluster: ClusterRecord | None) -> HostView:
         host_id=host.host_id,
         name=host.name,
         cpu=found.cpu,
-        memory=found.memory,
+        memory=_ordinary(found.memory, told),
         cluster_id=host.cluster_id,
         cluster=name,
         usable=usable,
@@ -61,6 +66,12 @@ def state_word(host: Host) -> str:
     """Return the host's state as people see it, in which being away comes before what people want."""
     shown = {HostState.JOINING, HostState.OFFLINE}
     return host.state.value if host.connected or host.state in shown else HostState.LOST.value
+
+
+def _ordinary(memory: Inventory, told: Advertisement) -> Inventory:
+    """Return the memory that is not set aside as huge pages: those are counted by node."""
+    pages_kib = sum(size_kib * count for node in told.numa for size_kib, count in node.hugepages.items())
+    return _replace(memory, total=memory.total - pages_kib // KIB_PER_MIB) if pages_kib else memory
 
 
 def _drivers(told: Advertisement, kind: DriverKind) -> frozenset[str]:

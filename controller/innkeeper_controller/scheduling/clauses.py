@@ -431,7 +431,13 @@ CLAUSES: tuple[Clause, ...] = (
         is_binding=False,
     ),
     Clause(name="limits", holds=within_limits, words=why_not_within_limits, concerns=_have_limits),
-    Clause(name="memory", holds=memory, words=why_not_memory, grows=True),
+    Clause(
+        name="memory",
+        holds=memory,
+        words=why_not_memory,
+        concerns=lambda demand, _: not demand.has_pages,
+        grows=True,
+    ),
     Clause(name="cpu", holds=cpu, words=why_not_cpu, grows=True),
     Clause(
         name="disk",

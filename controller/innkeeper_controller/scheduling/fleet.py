@@ -238,7 +238,7 @@ class Fleet:
         self._move(
             row,
             round(cells.item(_CPU_USED, row) + sign * capacity.cpu_cores, _CORE_DIGITS),
-            cells.item(_MEMORY_USED, row) + sign * capacity.memory_mib,
+            cells.item(_MEMORY_USED, row) + sign * load.ordinary_memory_mib,
             cells.item(_VMS, row) + sign,
         )
         if load.datastores:

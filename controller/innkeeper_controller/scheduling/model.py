@@ -87,6 +87,16 @@ class Load(Value):
     #: When it is expected to end, seconds of the clock that is in use; None where nothing is known.
     ends_at_s: float | None = None
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether its memory comes from huge pages, which are set aside and counted by node."""
+        return self.numa is not None and self.numa.hugepage_mib > 0
+
+    @property
+    def ordinary_memory_mib(self) -> int:
+        """What it takes of the memory that is not set aside."""
+        return 0 if self.has_pages else self.capacity.memory_mib
+
 
 class Demand(Load):
     """What a VM asks of a host, beside what it takes."""

@@ -142,7 +142,7 @@ def _missing(demand: Demand, fleet: Fleet, row: int) -> dict[str, float]:
     """Return ``{resource: how much more has to be free}``."""
     wants = {
         "cpu": (demand.capacity.cpu_cores - CPU_TOLERANCE_CORES, fleet.number("cpu_free").item(row)),
-        "memory": (demand.capacity.memory_mib, fleet.number("memory_free").item(row)),
+        "memory": (demand.ordinary_memory_mib, fleet.number("memory_free").item(row)),
     }
     wants |= {f"disk:{name}": (mib, fleet.number(f"disk:{name}").item(row)) for name, mib in demand.datastores.items()}
     return {name: needed - free for name, (needed, free) in wants.items() if not free >= needed}
@@ -150,7 +150,7 @@ def _missing(demand: Demand, fleet: Fleet, row: int) -> dict[str, float]:
 
 def _given_back(load: Load, missing: Mapping[str, float]) -> dict[str, float]:
     """Return what the end of a VM brings of that."""
-    brings = {"cpu": load.capacity.cpu_cores, "memory": float(load.capacity.memory_mib)}
+    brings = {"cpu": load.capacity.cpu_cores, "memory": float(load.ordinary_memory_mib)}
     brings |= {f"disk:{name}": float(mib) for name, mib in load.datastores.items()}
     return {name: brings.get(name, 0.0) for name in missing}
 

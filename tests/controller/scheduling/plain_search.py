@@ -40,7 +40,7 @@ class PlainHost:
         """Sum up what is used, exactly."""
         loads = self.loads.values()
         self.cpu_used = round(sum(load.capacity.cpu_cores for load in loads), 6)
-        self.memory_used = float(sum(load.capacity.memory_mib for load in loads))
+        self.memory_used = float(sum(load.ordinary_memory_mib for load in loads))
 
     def take(self, load):
         self.loads[load.vm_id] = load
@@ -123,7 +123,7 @@ class PlainFleet:
             and demand.bridges <= view.bridges
             and all(host.rooms.get(name, -math.inf) >= mib for name, mib in demand.datastores.items())
             and view.cpu.capacity - host.cpu_used >= demand.capacity.cpu_cores - 1e-6
-            and view.memory.capacity - host.memory_used >= demand.capacity.memory_mib
+            and (demand.has_pages or view.memory.capacity - host.memory_used >= demand.capacity.memory_mib)
             and self.is_within(view.cpu, demand.capacity.cpu_cores)
             and self.is_within(view.memory, demand.capacity.memory_mib)
             and view.host_id not in demand.excluded

@@ -9,6 +9,8 @@ from innkeeper_controller.scheduling.clauses import CLAUSES
 from innkeeper_controller.scheduling.scores import POLICIES, SCORES
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "scheduling.md").read_text()
+
+
 @pytest.mark.parametrize("clause", sorted({clause.name for clause in CLAUSES}))
 def test_every_clause_is_explained(clause):
     assert f"| {clause} | " in MANUAL

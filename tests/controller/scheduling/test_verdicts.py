@@ -186,7 +186,10 @@ OTHER_DEMAND = {
     "anti-affinity": lambda _, demand, *__: {"terms": without(demand, Relation.APART), "groups": ()},
     "affinity": lambda _, demand, *__: {"terms": without(demand, Relation.TOGETHER)},
     "spread": lambda _, demand, *__: {"terms": without(demand, Relation.SPREAD)},
-    "numa": lambda *_: {"numa": None},
+    "numa": lambda _, demand, *__: {
+        "numa": None,
+        "capacity": replace(demand.capacity, memory_mib=demand.ordinary_memory_mib),
+    },
     "pci": lambda *_: {"pci": ()},
 }
 
