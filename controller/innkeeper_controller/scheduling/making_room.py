@@ -52,6 +52,18 @@ class _Plans:
     possible: BoolArray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """One host and what is known of it."""
+
+    row: int
+    entries: Entries
+    parts: FloatArray
+    missing: FloatArray
+    #: The entries that lose VMs by the first plan.
+    picks: list[int]
+
+
 class RoomMaker:
     """Looks for room on one fleet; what it learnt of who is where it keeps until that changes."""
 
@@ -92,10 +104,16 @@ class RoomMaker:
         parts = self._tenants.needs[entries.size] * units[entries.host]
         plans = _plan(entries, parts, missing, entries.counts * movable[entries.size], limit)
         for index in self._order(rows, parts, plans):
-            mine = entries.host == index
-            found = self._try(
-                demand, rows.item(index), entries.of(index), parts[mine], missing[[index]], movable, limit
+            begin, end = np.searchsorted(entries.host, (index, index + 1)).tolist()
+            picks = plans.picks[:, index]
+            candidate = _Candidate(
+                row=rows.item(index),
+                entries=entries.between(begin, end),
+                parts=parts[begin:end],
+                missing=missing[[index]],
+                picks=(picks[picks >= 0] - begin).tolist(),
             )
+            found = self._try(demand, candidate, movable, limit)
             if found is not None:
                 return found
         return None
@@ -127,23 +145,12 @@ class RoomMaker:
         ids = self._fleet.number("host_id")[rows]
         return [index for index in np.lexsort((ids, cost)).tolist() if plans.possible[index]][:MAX_TRIES]
 
-    def _try(  # noqa: PLR0917 - one candidate's share of what is known of all
-        self,
-        demand: Demand,
-        row: int,
-        entries: Entries,
-        parts: FloatArray,
-        missing: FloatArray,
-        movable: BoolArray,
-        limit: int,
-    ) -> Room | None:
-        """Plan a host, and again without a size that went nowhere, until it works or nothing is left to be moved."""
+    def _try(self, demand: Demand, candidate: _Candidate, movable: BoolArray, limit: int) -> Room | None:
+        """Try a plan, and the next best one without a size that went nowhere, until nothing is left to be moved."""
+        row, entries, parts = candidate.row, candidate.entries, candidate.parts
         available = entries.counts * movable[entries.size]
-        while True:
-            plans = _plan(entries, parts, missing, available, limit)
-            if not plans.possible[0]:
-                return None
-            picks = [pick for pick in plans.picks[:, 0].tolist() if pick >= 0]
+        picks = candidate.picks
+        while picks:
             picks.sort(key=lambda pick: (-parts[pick].sum(), pick))
             loads = self._loads(row, entries, picks)
             with Trial(self._search) as trial:
@@ -152,6 +159,9 @@ class RoomMaker:
                     fits = best_among(self._search, demand, np.array([row])) is not None
                     return Room(host_id=self._host_id(row), moves=tuple(trial.moves)) if fits else None
             available[picks[stuck]] = 0
+            plans = _plan(entries, parts, candidate.missing, available, limit)
+            picks = [pick for pick in plans.picks[:, 0].tolist() if pick >= 0] if plans.possible[0] else []
+        return None
 
     def _loads(self, row: int, entries: Entries, picks: list[int]) -> list[Load]:
         """Return the VMs that a host loses, as their entries come."""
@@ -279,8 +289,9 @@ def _pick(
     most = np.full(len(missing), -1.0)
     most[entries.host[entries.starts]] = np.maximum.reduceat(gain, entries.starts)
     best = np.flatnonzero((gain > -1.0) & (gain == most[entries.host]))
-    hosts, first = np.unique(entries.host[best], return_index=True)
-    going = best[first]
+    # Entries of one host lie side by side: the first of the best ones of each.
+    going = best[np.diff(entries.host[best], prepend=-1) > 0]
+    hosts = entries.host[going]
     chosen[hosts] = going
     available[going] -= 1
     missing[hosts] -= parts[going]

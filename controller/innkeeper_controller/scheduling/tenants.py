@@ -43,12 +43,10 @@ class Entries:
     #: Where the entries of each row that has any begin.
     starts: IntArray
 
-    def of(self, index: int) -> "Entries":
-        """Return those of one of the rows."""
-        mine = self.host == index
-        count = int(np.count_nonzero(mine))
-        zeros = np.zeros(count, dtype=np.int64)
-        return Entries(zeros, self.size[mine], self.counts[mine], zeros[:1])
+    def between(self, begin: int, end: int) -> "Entries":
+        """Return some that are all of one host."""
+        zeros = np.zeros(end - begin, dtype=np.int64)
+        return Entries(zeros, self.size[begin:end], self.counts[begin:end], zeros[:1])
 
 
 class Tenants:

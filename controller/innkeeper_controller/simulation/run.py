@@ -6,6 +6,7 @@ The clock is the trace's; nothing here reads another one, and no lifetime is tol
 import heapq
 import math
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -266,7 +267,7 @@ class _Simulation:
         return left
 
     def _capacity_of(self, vm_id: VmId) -> Capacity:
-        request = int(np.searchsorted(self._first_vm, vm_id, side="right")) - 1
+        request = bisect_right(self._first_vm, vm_id) - 1
         return self._kinds[self._shape[request]][0].capacity
 
     def _note(self, now_s: float) -> None:
