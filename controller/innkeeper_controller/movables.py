@@ -15,7 +15,6 @@ from innkeeper_controller.records import Host, HostState, Moment, OperationKind,
 from innkeeper_controller.scheduling.fleet import repelled_keys
 from innkeeper_controller.scheduling.members import vm_key
 from innkeeper_controller.scheduling.model import Demand, Load
-from innkeeper_controller.scheduling.tenants import is_bound
 from innkeeper_controller.scheduling.wishes import Relation
 from innkeeper_plugins.vocabulary import HostId, VmId, VmState
 
@@ -46,13 +45,18 @@ class Movables:
         self._since_s = now_s - cool_down_s
         self._cool_down_s = cool_down_s
         self._company = frozenset(_company(cluster)) if keeps_company else frozenset()
+        #: What was asked before: the records stay as they are meanwhile.
+        self._found: dict[HostId, list[Load]] = {}
 
     def loads_on(self, host_id: HostId) -> list[Load]:
         """Return what those on a host take of it that may be moved; nothing of hosts that are not up and free."""
-        host = self._cluster.hosts.get(host_id)
-        if host is None or not host.connected or host.state is not HostState.ON:
-            return []
-        return [load for vm in self._vms_on(host) if not is_bound(load := _load(vm)) and self._may_go(vm)]
+        found = self._found.get(host_id)
+        if found is None:
+            host = self._cluster.hosts.get(host_id)
+            is_up = host is not None and host.connected and host.state is HostState.ON
+            vms = [vm for vm in self._vms_on(host) if self._may_go(vm)] if host is not None and is_up else []
+            found = self._found[host_id] = [_load(vm) for vm in vms]
+        return found
 
     def all_loads_on(self, host_id: HostId) -> list[Load]:
         """Return what all on a host take of it."""
@@ -96,7 +100,7 @@ def why_not_movable(vm: VmRecord) -> str:
         return f"it is {vm.state}"
     if vm.resched:
         return "it is being rescheduled"
-    if is_bound(_load(vm)):
+    if vm.spec.numa is not None or vm.spec.numa_cells or vm.spec.pci_addresses:
         return "it has nodes or devices of its host"
     return ""
 

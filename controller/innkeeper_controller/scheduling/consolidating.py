@@ -33,8 +33,11 @@ def improve(work: Work) -> None:
 def _free(work: Work, row: int, targets: IntArray, gain: float) -> bool:
     """Empty one host, or leave it as it is."""
     fleet = work.search.fleet
+    count = int(fleet.number("vms").item(row))
+    if count > min(work.moves_left, work.left_of(row)):
+        return False
     loads = [load for load in work.loads(row) if not is_bound(load)]
-    if len(loads) < len(fleet.vm_ids(row)) or len(loads) > min(work.moves_left, work.left_of(row)):
+    if len(loads) < count:
         return False
     capacity = work.limits.max_per_host
     coming: dict[int, int] = {}
