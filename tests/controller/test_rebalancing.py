@@ -1,5 +1,7 @@
 """VMs that are moved so that hosts are used better: as asked, unattended within limits, and never against others."""
 
+from random import Random
+
 import msgspec
 import pytest
 from tests.controller.builders import (
@@ -14,11 +16,13 @@ from tests.controller.builders import (
     change,
     end_leg,
     finish,
+    leg_ended,
     now,
     operation_of,
     picture,
     put,
     refusal,
+    say,
     told,
     turn_of,
 )
@@ -284,6 +288,46 @@ def test_a_plan_that_gains_too_little_is_not_begun():
     tick(reactor, NOW_S + 100)
 
     assert busy(reactor) == {}
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_limits_hold_over_hours_whatever_comes_and_goes(number):
+    random = Random(number)
+    reactor = uneven(
+        vms=6,
+        hosts=4,
+        goal=random.choice(("even", "consolidate")),
+        every_s=60,
+        max_per_host_and_hour=2,
+        max_at_once=2,
+        cool_down_s=900,
+        minimum_gain=0.0,
+    )
+    begun = []
+    for now_s in range(int(NOW_S), int(NOW_S) + 3 * 3_600, 30):
+        before = busy(reactor)
+        tick(reactor, now_s)
+        for vm_id in busy(reactor).keys() - before.keys():
+            vm = reactor.cluster.vms[vm_id]
+            begun.append((now_s, vm_id, {vm.host_id, vm.destination_id}))
+        assert len(busy(reactor)) <= 2
+        for vm_id in list(busy(reactor)):
+            if random.random() < 0.7:
+                operation = operation_of(reactor, reactor.cluster.vms[vm_id])
+                say(reactor, operation.plan.legs[operation.leg].host_id, leg_ended(operation), now_s=now_s)
+        shake(reactor, random)
+
+    assert begun
+    for now_s, vm_id, hosts in begun:
+        within = [each for each in begun if now_s <= each[0] < now_s + 3_600]
+        assert all(sum(host_id in each[2] for each in within) <= 2 for host_id in hosts)
+        assert [each[1] for each in begun if now_s <= each[0] < now_s + 900].count(vm_id) == 1
+
+
+def shake(reactor, random):
+    """Let a VM come now and then."""
+    if random.random() < 0.1 and len(reactor.cluster.vms) < 14:
+        a_vm(reactor, VmState.RUNNING, host_id=random.randint(1, 4), template=BARE)
 
 
 # --- room for one more
