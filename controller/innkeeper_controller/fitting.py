@@ -51,7 +51,8 @@ def _bare_demand(cluster: Cluster, vm: VmRecord) -> Demand:
         clusters=clusters_of(cluster, spec, spec.images),
         numa=spec.numa,
         pci=spec.pci,
-        attributes=vm.attributes,
+        # Those that nobody reads would only tell apart what is alike.
+        attributes=vm.attributes if cluster.placement.rules.has_strangers else {},
     )
 
 

@@ -232,7 +232,8 @@ def test_by_hand_as_many_vms_fit_as_the_scheduler_places(cpu):
     while refusal(lambda: ask(by_hand, "vm.deploy", vm_id=submit(by_hand, template).vm_id, host="h1")) is None:
         fitted += 1
     submit(scheduled, template, hold=False, count=250)
-    scheduled.schedule(NOW_S)
+    while scheduled.cluster.unconsidered:
+        scheduled.schedule(NOW_S)
 
     assert len(scheduled.cluster.running) == fitted
     assert verify.findings(scheduled.cluster) == verify.findings(by_hand.cluster) == ()

@@ -166,4 +166,13 @@ ROUTES: dict[str, tuple[str, str]] = {
     "host.update": ("POST", "/v1/hosts/{host}/update"),
     "cluster.rename": ("POST", "/v1/clusters/{cluster}/rename"),
     "cluster.update": ("POST", "/v1/clusters/{cluster}/update"),
+    "plan.submit": ("POST", "/v1/plans/submit"),
+    "plan.drain": ("POST", "/v1/plans/drain"),
+    "plan.lose": ("POST", "/v1/plans/lose"),
+    "plan.apply": ("POST", "/v1/plans/apply"),
+    "capacity.show": ("POST", "/v1/capacity"),
+    "balance.plan": ("GET", "/v1/balance/plan"),
+    "balance.apply": ("POST", "/v1/balance/apply"),
+    "balance.show": ("GET", "/v1/balance"),
+    "balance.stop": ("POST", "/v1/balance/stop"),
 }

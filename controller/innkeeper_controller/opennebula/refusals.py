@@ -21,6 +21,7 @@ CODES: Final = {
     "wrong_state": ACTION,
     "busy": ACTION,
     "in_use": ACTION,
+    "stale": ACTION,
     "unreachable": ACTION,
     "no_capacity": ACTION,
     "no_address": ACTION,

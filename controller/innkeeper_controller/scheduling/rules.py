@@ -30,6 +30,11 @@ class Rules:
     troubles: Troubles = field(default_factory=Troubles)
 
     @property
+    def has_strangers(self) -> bool:
+        """Whether plugins have brought any clause or score, which may read what nothing else does."""
+        return len(self.clauses) > len(CLAUSES) or len(self.scores) > len(SCORES)
+
+    @property
     def binding(self) -> tuple[Clause, ...]:
         """What nobody may break."""
         return tuple(clause for clause in self.clauses if clause.is_binding)
