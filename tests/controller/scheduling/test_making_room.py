@@ -113,6 +113,23 @@ def test_a_vm_that_lacks_something_that_moving_does_not_mend_gets_no_room():
     assert site.maker.find(make_demand(9, cpu_cores=3, arch="aarch64", requirements="ARCH = s390x"), 3) is None
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_of_hosts_that_are_alike_an_empty_one_is_taken_only_where_none_in_use_has_room(number):
+    random = Random(SEED * 1_000 + number)
+    site = Site(*[make_host(each) for each in range(1, 30)])
+    for vm_id in range(1, 150):
+        size = {"cpu_cores": random.choice((0.5, 1, 2, 4)), "memory_mib": random.choice((256, 1024, 2048))}
+        demand = make_demand(vm_id, **size)
+        in_use = best_among(site.placer.search, demand, rows_in_use(site.fleet))
+        found = site.placer.choose(demand)
+        if found is not None:
+            assert bool(site.loads_on(found.host_id)) == (in_use is not None)
+            site.put(found.host_id, demand)
+        if random.random() < 0.3:
+            ended = random.choice(sorted(site.host_of))
+            site.fleet.give_back(site.host_of.pop(ended), site.demands.pop(ended))
+
+
 @pytest.mark.parametrize("number", range(40))
 def test_whatever_is_found_holds_move_by_move_and_looking_leaves_the_fleet_as_it_was(number):
     random = Random(SEED * 1_000 + number)
