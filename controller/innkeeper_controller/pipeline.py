@@ -204,7 +204,8 @@ class Pipeline:
         self._wake_for_more()
 
     def _hand_over(self, outbox: Outbox) -> None:
-        if outbox.transactions or self._schedules_on or self._reactor.cluster.freed:
+        cluster = self._reactor.cluster
+        if outbox.transactions or self._schedules_on or cluster.freed or cluster.unconsidered:
             self._schedule(outbox)
         if outbox.transactions:
             self._submit(outbox)

@@ -179,6 +179,7 @@ class Reactor:
         departures.reschedule(turn)
         rebalancing.on_tick(turn)
         agenda.carry_out(turn)
+        self._scheduler.on_tick(turn)
         if self._plugin_troubles.on_tick(turn, self.cluster.placement.rules.troubles):
             self._scheduler.forget()
         return turn

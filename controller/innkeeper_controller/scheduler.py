@@ -4,6 +4,7 @@ It decides nothing itself: ``queueing`` has the order and ``scheduling`` the cho
 """
 
 from collections import deque
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -32,6 +33,8 @@ MAX_TRIES: Final = 4
 LINE_UP_INTERVAL_S: Final = 1.0
 #: Why a VM waits is asked anew no more often: it may be asked of many.
 NOTE_INTERVAL_S: Final = 60.0
+#: VMs that are looked at again in one tick because what was told of them may be out of date.
+MAX_AGAIN: Final = 4
 
 
 class Scheduler:
@@ -46,6 +49,8 @@ class Scheduler:
         #: ``{VM: hosts for which no plan could be made}``, until something becomes better.
         self._refused: dict[VmId, frozenset[HostId]] = {}
         self._noted_at_s: dict[VmId, Moment] = {}
+        #: VMs that were looked at too soon to ask anew why they wait: what is told of them may be out of date.
+        self._outdated: dict[VmId, None] = {}
 
     def run(self, turn: Turn) -> None:
         """Deploy what fits: VMs that are new, or all that wait once something became better; a limited number."""
@@ -68,6 +73,15 @@ class Scheduler:
             unit = self._line.popleft()
             looked_at += len(unit)
             self._look_at(turn, unit, limits)
+
+    def on_tick(self, turn: Turn) -> None:
+        """Let some be looked at again of whom something was told that may have changed since; nothing else may come."""
+        for vm_id in list(islice(self._outdated, MAX_AGAIN)):
+            if vm_id not in turn.cluster.pending:
+                del self._outdated[vm_id]
+            elif not self._was_just_asked(turn, vm_id):
+                del self._outdated[vm_id]
+                turn.cluster.unconsidered[vm_id] = None
 
     def forget(self) -> None:
         """Ask everything of every host again: what a plugin said may have been wrong."""
@@ -101,9 +115,12 @@ class Scheduler:
         for vm in vms:
             if not self._place(turn, vm):
                 # Why is asked while those of its gang that fit have taken their hosts.
-                why = self._why_not(turn, vm)
+                why = "" if self._was_just_asked(turn, vm.vm_id) else self._why_not(turn, vm)
                 placed = sum(turn.cluster.vms[each.vm_id].state is not VmState.PENDING for each in vms)
                 turn.take_back(mark)
+                if not why:
+                    self._outdated[vm.vm_id] = None
+                    return
                 gang = vm.wishes.gang
                 words = queue.too_large(gang, waiting=len(vms), fitting=placed, why=why) if gang is not None else why
                 self._leave_out(turn, vms, words)
@@ -151,17 +168,19 @@ class Scheduler:
             self._placer = placer_of(turn)
         return self._placer
 
+    def _was_just_asked(self, turn: Turn, vm_id: VmId) -> bool:
+        """Say whether it is too soon to ask anew why a VM waits of which something is told."""
+        last = self._noted_at_s.get(vm_id)
+        return last is not None and turn.now_s - last < NOTE_INTERVAL_S and vm_id in turn.cluster.waits
+
     def _why_not(self, turn: Turn, vm: VmRecord) -> str:
-        last = self._noted_at_s.get(vm.vm_id)
-        if last is not None and turn.now_s - last < NOTE_INTERVAL_S:
-            return turn.cluster.waits.get(vm.vm_id, "")
+        self._noted_at_s[vm.vm_id] = turn.now_s
         return why_waits(turn.cluster, vm, self._demand_of(turn.cluster, vm), self._placer_for(turn).search)
 
     def _note(self, turn: Turn, vm: VmRecord, words: str) -> None:
         """Keep why a VM waits, for its record as people see it."""
         if vm.vm_id not in turn.cluster.pending or turn.cluster.waits.get(vm.vm_id) == words:
             return
-        self._noted_at_s[vm.vm_id] = turn.now_s
         turn.cluster.waits[vm.vm_id] = words
 
 

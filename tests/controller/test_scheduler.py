@@ -395,3 +395,46 @@ def test_a_host_that_only_fills_up_says_nothing_new_to_those_who_wait():
 
     assert told(turn) == []
     assert placed(reactor, vm) == [None]
+
+
+# --- what is told of those who wait
+
+
+def test_what_is_told_of_one_that_waits_is_asked_anew_in_time_though_nothing_else_happens():
+    full = a_host(1, cpu_cores=0.5)
+    reactor = a_reactor(a_host(1, connected=False))
+    vm = waiting(reactor)
+    reactor.schedule(NOW_S)
+    first = reactor.cluster.waits[vm.vm_id]
+    put(reactor, full)
+    reactor.schedule(NOW_S + 1)
+    soon = reactor.cluster.waits[vm.vm_id]
+    reactor.tick(NOW_S + 59)
+    reactor.schedule(NOW_S + 59)
+    still = reactor.cluster.waits[vm.vm_id]
+    reactor.tick(NOW_S + 61)
+    reactor.schedule(NOW_S + 61)
+
+    assert (
+        first
+        == soon
+        == still
+        == "The only host cannot take it: host state keeps it out; h1 comes closest: the host is lost."
+    )
+    assert (
+        reactor.cluster.waits[vm.vm_id]
+        == "The only host cannot take it: cpu keeps it out; h1 comes closest, it lacks 0.5 cores."
+    )
+
+
+def test_what_is_told_of_a_gang_stays_as_long_as_it_is_and_is_asked_anew_in_time():
+    reactor = a_reactor(a_host(1))
+    vms = [waiting(reactor, BARE.replace("= 1\n", "= 1000\n") + "GANG = [ NAME = mpi, SIZE = 2 ]\n") for _ in range(2)]
+    found = []
+    for later_s in (0, 10, 20, 70, 80):
+        reactor.cluster.freed = True
+        reactor.tick(NOW_S + later_s)
+        reactor.schedule(NOW_S + later_s)
+        found.append({reactor.cluster.waits[vm.vm_id] for vm in vms})
+
+    assert all(each == found[0] for each in found), found
