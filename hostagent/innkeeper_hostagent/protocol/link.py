@@ -152,6 +152,8 @@ class Link:
             self._context = None
 
     def _dial(self, context: sockets.Context) -> None:
+        # The timer that led here is over; taken for one that still comes, it would keep the session from being watched.
+        self._timer = None
         self._attempt += 1
         self._session = Session(
             Role.AGENT,

@@ -270,6 +270,21 @@ async def test_a_half_open_connection_costs_the_agent_its_session_and_it_dials_a
 
 
 @run
+async def test_an_opening_that_was_lost_is_said_again_after_dialling_again_too():
+    async with Channel() as channel:
+        gateway, agent = channel.open_gateway(), channel.open_link()
+        channel.answer = lambda host_id: Welcome(host_id=host_id, host_name="h1", heartbeat_interval_s=0.02)
+        await agent.diary.until("welcome", "h1")
+        gateway.confirm(1)
+        await until(lambda: agent._session.unacknowledged == 0)
+        gateway.close()
+        await agent.diary.until("lost")
+        await until(lambda: agent.counters["resent"] > 0)
+
+        assert agent.diary.entries == [("welcome", "h1"), ("lost",)]
+
+
+@run
 async def test_an_idle_session_lives_on():
     async with Channel() as channel:
         gateway, agent = channel.open_gateway(interval_s=0.05), channel.open_link()
