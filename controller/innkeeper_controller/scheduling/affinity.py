@@ -81,8 +81,11 @@ def _repelling_rows(demand: Demand, fleet: Fleet) -> Iterator[IntArray]:
 def _rows_of_places(fleet: Fleet, scope: str, rows: IntArray) -> IntArray:
     """Return all rows of the places that the given rows are in."""
     codes = fleet.places(scope).codes
-    wanted = np.unique(codes[rows])
-    return np.flatnonzero(np.isin(codes, wanted[wanted >= 0]))
+    # One more place than there is, the last, for those that are in none (-1).
+    wanted = np.zeros(codes.max(initial=-1) + 2, dtype=np.bool_)
+    wanted[codes[rows]] = True
+    wanted[-1] = False
+    return np.flatnonzero(wanted[codes])
 
 
 def holds_there(term: Term, hosts: Rows) -> BoolArray:

@@ -24,7 +24,7 @@ def kind_of(demand: Demand, fleet: Fleet) -> Hashable:
     """
     if demand.terms or demand.groups or demand.numa is not None or demand.pci:
         return None
-    if fleet.repelling and any(each.rows(repelled_keys((), (demand.vm_id,))) for each in fleet.repelling.values()):
+    if is_kept_away(demand, fleet):
         return None
     return (
         demand.capacity.cpu_cores,
@@ -43,6 +43,11 @@ def kind_of(demand: Demand, fleet: Fleet) -> Hashable:
         demand.ends_at_s,
         tuple(demand.attributes.items()),
     )
+
+
+def is_kept_away(demand: Demand, fleet: Fleet) -> bool:
+    """Say whether VMs keep this one away by its number, so that no other is like it."""
+    return any(each.rows(repelled_keys((), (demand.vm_id,))) for each in fleet.repelling.values())
 
 
 class Alike:

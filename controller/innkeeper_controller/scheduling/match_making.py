@@ -7,7 +7,9 @@ The choice is the one that trying every host would make; identical VMs share the
 
 from collections.abc import Iterable
 
-from innkeeper_controller.scheduling.alike import Alike, kind_of
+import msgspec
+
+from innkeeper_controller.scheduling.alike import Alike, is_kept_away, kind_of
 from innkeeper_controller.scheduling.blocks import DEFAULT_SIZES, Sizes
 from innkeeper_controller.scheduling.clauses import CLAUSES, Clause
 from innkeeper_controller.scheduling.devices import granted
@@ -18,6 +20,8 @@ from innkeeper_controller.scheduling.scores import POLICIES, Policy
 from innkeeper_controller.scheduling.search import Best, Search
 from innkeeper_controller.scheduling.verdicts import counts_of
 from innkeeper_plugins.vocabulary import HostId
+
+_replace = msgspec.structs.replace
 
 
 class Placer:
@@ -42,12 +46,26 @@ class Placer:
         self.fleet = fleet
         self.search = Search(fleet, policy, clauses, sizes)
         self._alike = Alike(self.search)
+        #: What was asked last in vain, with what the fleet had been through by then.
+        self._in_vain: tuple[Demand, tuple[int, int]] | None = None
 
     def choose(self, demand: Demand) -> Placement | None:
         """Return the best host for a VM, which takes nothing yet; None where it fits on none."""
         kind = kind_of(demand, self.fleet)
-        best = self._alike.best(demand, kind) if kind is not None else self.search.best(demand)
+        best = self._alike.best(demand, kind) if kind is not None else self._best_alone(demand)
         return _placement(demand, best) if best is not None else None
+
+    def _best_alone(self, demand: Demand) -> Best | None:
+        """Return the best host of a VM that shares no work; where the last one found none, one like it finds none."""
+        seen = (self.fleet.changes.seen, self.fleet.became.seen)
+        if self._in_vain is not None and self._in_vain[1] == seen:
+            before = self._in_vain[0]
+            if _replace(demand, vm_id=before.vm_id) == before and not is_kept_away(demand, self.fleet):
+                return None
+        best = self.search.best(demand)
+        if best is None and not is_kept_away(demand, self.fleet):
+            self._in_vain = (demand, seen)
+        return best
 
     def place(self, demand: Demand) -> Decision:
         """Choose the best host for a VM and let it take what it needs there."""

@@ -190,3 +190,37 @@ def test_demands_that_are_equal_but_for_their_number_are_spread_as_if_each_were_
     demands = [replace(one, vm_id=VmId(number)) for number in range(1, 40)]
 
     assert [alike.place(each) for each in demands] == [Placer(alone).place(each) for each in demands]
+
+
+def test_vms_alike_that_are_near_or_far_from_others_are_looked_for_once_where_they_fit_nowhere(demand, host):
+    apart = (Term(relation=Relation.APART, groups=("web",)),)
+    placer = Placer(make_fleet(host(1), host(2)))
+    asked = []
+    best = placer.search.best
+    placer.search.best = lambda each: asked.append(each.vm_id) or best(each)
+    found = placer.place_all(demand(number, groups=("web",), terms=apart) for number in range(6))
+
+    assert [isinstance(each, Placement) for each in found] == [True, True, False, False, False, False]
+    assert asked == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + RUNS))
+def test_who_asked_in_vain_before_leads_nobody_to_another_choice(seed, demand, host):
+    random = Random(seed)
+    fleet = make_fleet(*(host(number, cpu_cores=3.0) for number in range(1, 5)))
+    placer = Placer(fleet)
+    terms = (
+        (Term(relation=Relation.APART, groups=("web",)),),
+        (Term(relation=Relation.TOGETHER, groups=("db",)),),
+        tuple(Term(relation=Relation.APART, vm_ids=(VmId(each),)) for each in random.sample(range(60), 20)),
+    )
+    taken = []
+    for number in range(60):
+        asked = demand(number, cpu_cores=random.choice((1.0, 2.0)), groups=("web",), terms=random.choice(terms))
+        found = Placer(fleet).choose(asked)
+        assert placer.choose(asked) == found
+        if found is not None:
+            fleet.take(found.host_id, asked)
+            taken.append((found.host_id, asked))
+        if taken and random.random() < 0.2:
+            fleet.give_back(*taken.pop(random.randrange(len(taken))))
