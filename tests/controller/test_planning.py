@@ -409,6 +409,20 @@ def test_a_drain_is_applied_by_nobody_who_may_not_drain_the_host():
     assert refusal(lambda: ask(reactor, "plan.drain", user=ANN, host="h1")).code == "forbidden"
 
 
+def test_who_may_drain_one_host_sends_its_vms_to_no_host_that_is_another_s():
+    reactor = a_site(3, scheduler="none")
+    vm = a_vm(reactor, VmState.RUNNING, template=BARE)
+    ask(reactor, "acl.delete", rule_id=next(each.rule_id for each in ask(reactor, "acl.list") if "HOST" in each.rule))
+    ask(reactor, "acl.add", rule=f"#{BOB.user_id} HOST/#1 ADMIN")
+    plan = fields_of(ask(reactor, "plan.drain", user=BOB, host="h1"))
+
+    assert refusal(lambda: ask(reactor, "plan.apply", user=BOB, **plan)).code == "forbidden"
+    assert (now(reactor, vm).destination_id, reactor.cluster.hosts[1].state) == (None, HostState.ON)
+
+    ask(reactor, "acl.add", rule=f"#{BOB.user_id} HOST/* MANAGE")
+    assert ask(reactor, "plan.apply", user=BOB, **plan).vm_ids == (vm.vm_id,)
+
+
 def test_a_plan_of_a_drain_is_stale_once_a_vm_has_come():
     reactor = a_site(2, scheduler="none")
     a_vm(reactor, VmState.RUNNING, template=BARE)

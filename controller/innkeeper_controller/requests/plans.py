@@ -116,6 +116,8 @@ def _drain_as_planned(turn: Turn, params: ApplyPlan) -> Applied:
         target = turn.cluster.hosts.get(HostId(each.host_id))
         if target is None:
             raise RefusalError("stale", f"Host {each.host} is gone; plan anew: `inn plan drain {host.name}`.")
+        # A plan is no proof: who may drain a host may not for that reason choose others for what is on it.
+        access.authorize(turn, Right.MANAGE, target)
         actions.migrate(turn, vm, target, live=each.live)
     return Applied(vm_ids=tuple(each.vm_id for each in params.moves))
 
