@@ -15,6 +15,7 @@ from innkeeper_controller.departures import placer_of
 from innkeeper_controller.fitting import demand_of
 from innkeeper_controller.records import Moment, VmRecord
 from innkeeper_controller.scheduling import queue
+from innkeeper_controller.scheduling.alike import is_kept_away
 from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Demand, Placement
 from innkeeper_controller.scheduling.queue import Limits
@@ -51,6 +52,8 @@ class Scheduler:
         self._noted_at_s: dict[VmId, Moment] = {}
         #: VMs that were looked at too soon to ask anew why they wait: what is told of them may be out of date.
         self._outdated: dict[VmId, None] = {}
+        #: What the VM that was explained last asks, and why it waits: many that are alike come one after the other.
+        self._explained: tuple[object, str] | None = None
 
     def run(self, turn: Turn) -> None:
         """Deploy what fits: VMs that are new, or all that wait once something became better; a limited number."""
@@ -85,7 +88,7 @@ class Scheduler:
 
     def forget(self) -> None:
         """Ask everything of every host again: what a plugin said may have been wrong."""
-        self._placer = None
+        self._placer = self._explained = None
 
     def _begin(self, turn: Turn) -> None:
         """Put those whom nobody has looked at in line; who is left out is told why."""
@@ -165,7 +168,7 @@ class Scheduler:
 
     def _placer_for(self, turn: Turn) -> Placer:
         if self._placer is None or self._placer.fleet is not turn.cluster.fleet:
-            self._placer = placer_of(turn)
+            self._placer, self._explained = placer_of(turn), None
         return self._placer
 
     def _was_just_asked(self, turn: Turn, vm_id: VmId) -> bool:
@@ -175,7 +178,16 @@ class Scheduler:
 
     def _why_not(self, turn: Turn, vm: VmRecord) -> str:
         self._noted_at_s[vm.vm_id] = turn.now_s
-        return why_waits(turn.cluster, vm, self._demand_of(turn.cluster, vm), self._placer_for(turn).search)
+        cluster, placer = turn.cluster, self._placer_for(turn)
+        demand = self._demand_of(cluster, vm)
+        if demand.excluded or is_kept_away(demand, cluster.fleet):
+            # These are told by their number.
+            return why_waits(cluster, vm, demand, placer.search)
+        seen = (cluster.fleet.changes.seen, cluster.fleet.became.seen)
+        question = (_replace(demand, vm_id=VmId(0)), vm.spec.images, vm.sealed, vm.sealed_on, seen)
+        if self._explained is None or self._explained[0] != question:
+            self._explained = (question, why_waits(cluster, vm, demand, placer.search))
+        return self._explained[1]
 
     def _note(self, turn: Turn, vm: VmRecord, words: str) -> None:
         """Keep why a VM waits, for its record as people see it."""

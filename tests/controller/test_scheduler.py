@@ -25,7 +25,7 @@ from tests.controller.builders import (
     told,
 )
 
-from innkeeper_controller import departures, verify
+from innkeeper_controller import departures, scheduler, verify
 from innkeeper_controller.fitting import demand_of
 from innkeeper_controller.loads import OVERLAY_MIB
 from innkeeper_controller.records import Datastore, HostState
@@ -438,3 +438,18 @@ def test_what_is_told_of_a_gang_stays_as_long_as_it_is_and_is_asked_anew_in_time
         found.append({reactor.cluster.waits[vm.vm_id] for vm in vms})
 
     assert all(each == found[0] for each in found), found
+
+
+def test_vms_alike_that_fit_nowhere_are_explained_once_and_others_anew(monkeypatch):
+    reactor = a_reactor(a_host(1))
+    asked = []
+    why_waits = scheduler.why_waits
+    monkeypatch.setattr(scheduler, "why_waits", lambda *args: asked.append(args[1].vm_id) or why_waits(*args))
+    for cores in (100, 100, 50):
+        submit(reactor, f"CPU = {cores}\nMEMORY = 64\n", hold=False)
+    reactor.schedule(NOW_S)
+
+    assert asked == [0, 2]
+    told = [reactor.cluster.waits[vm_id] for vm_id in range(3)]
+    assert ["100 cores are needed" in words for words in told] == [True, True, False]
+    assert "50 cores are needed" in told[2]
