@@ -451,5 +451,5 @@ def test_vms_alike_that_fit_nowhere_are_explained_once_and_others_anew(monkeypat
 
     assert asked == [0, 2]
     told = [reactor.cluster.waits[vm_id] for vm_id in range(3)]
-    assert ["100 cores are needed" in words for words in told] == [True, True, False]
-    assert "50 cores are needed" in told[2]
+    assert ["lacks 92 cores" in words for words in told] == [True, True, False]
+    assert "lacks 42 cores" in told[2]
