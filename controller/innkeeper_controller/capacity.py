@@ -5,7 +5,7 @@ from typing import Final
 
 from innkeeper_controller import quotas
 from innkeeper_controller.planning import Misfit, misfit_of, placer_on_copy
-from innkeeper_controller.prospects import Batch, WantedVms, batch_of, line_with
+from innkeeper_controller.prospects import MAX_WORK, Batch, WantedVms, batch_of, line_with, work_of
 from innkeeper_controller.scheduling import what_if
 from innkeeper_controller.scheduling.alike import kind_of
 from innkeeper_controller.scheduling.fleet import Fleet
@@ -74,7 +74,9 @@ def capacity(turn: Turn, wanted: WantedVms) -> Capacity:
     what_if.place_line(placer, queue, turn.settings.scheduling.order, turn.cluster.queue.on_hosts)
     out_of_reach = beyond_reach(turn.cluster, batch.sample)
     misfit = Misfit(why=out_of_reach) if out_of_reach else misfit_of(placer, batch.demand)
-    limit = MAX_COUNTED if kind_of(batch.demand, placer.fleet) is not None else MAX_COUNTED_ALONE
+    limit = MAX_COUNTED
+    if kind_of(batch.demand, placer.fleet) is None:
+        limit = min(MAX_COUNTED_ALONE, max(1, MAX_WORK // work_of(batch.demand, placer.fleet)))
     filled = what_if.fill(placer, batch.demand, 0 if out_of_reach else limit)
     on_hosts, is_full = filled.count, filled.is_full or bool(out_of_reach)
     bounds = tuple(sorted(_bounds(turn, batch), key=lambda each: each.fits))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,8 @@ from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.fitting import demand_of
 from innkeeper_controller.records import VmRecord
 from innkeeper_controller.scheduling import queue
+from innkeeper_controller.scheduling.alike import kind_of
+from innkeeper_controller.scheduling.fleet import Fleet
 from innkeeper_controller.scheduling.model import Demand
 from innkeeper_controller.scheduling.queue import Waiting
 from innkeeper_controller.scheduling.what_if import Unit
@@ -21,6 +24,14 @@ from innkeeper_controller.waits import beyond_reach
 from innkeeper_plugins.vocabulary import Nic, Value, VmId, VmState
 
 _replace = msgspec.structs.replace
+
+#: What one question may take, see ``work_of``: about two seconds, in which nobody else is answered.
+MAX_WORK: Final = 20_000_000
+#: Of a VM that is placed like many others.
+_WORK_OF_ALIKE: Final = 500
+#: What a VM that is asked for alone takes beside its hosts, in hosts; and what a rank does, in terms.
+_HOSTS_AT_LEAST: Final = 1_000
+_TERMS_OF_RANK: Final = 4
 
 
 class WantedVms(Value):
@@ -97,7 +108,11 @@ class Line:
 
 
 def line_with(turn: Turn, batch: Batch) -> Line:
-    """Return the queue as it would be with the new VMs: those that wait already keep their turn."""
+    """Return the queue as it would be with the new VMs: those that wait already keep their turn.
+
+    Raises:
+        RefusalError: ``too_large``.
+    """
     cluster, index = turn.cluster, turn.cluster.queue
     mine = {VmId(vm_id): _waiting(batch, VmId(vm_id)) for vm_id in batch.vm_ids}
     waiting = {**index.waiting, **mine}
@@ -119,7 +134,25 @@ def line_with(turn: Turn, batch: Batch) -> Line:
         else:
             demands = tuple(_demand(cluster, batch, vm_id) for vm_id in vm_ids)
             units.append(Unit(owner=waiting[vm_ids[0]].owner, demands=demands))
+    _check_work(cluster.fleet, units)
     return Line(units, left_out)
+
+
+def work_of(demand: Demand, fleet: Fleet) -> int:
+    """Return about what it takes to place a VM, in units of 0.1 us."""
+    if kind_of(demand, fleet) is not None:
+        return _WORK_OF_ALIKE
+    terms = 1 + len(demand.terms) + (_TERMS_OF_RANK if demand.rank is not None else 0)
+    return (fleet.count + _HOSTS_AT_LEAST) * terms
+
+
+def _check_work(fleet: Fleet, units: Iterable[Unit]) -> None:
+    if sum(work_of(demand, fleet) for unit in units for demand in unit.demands) > MAX_WORK:
+        raise RefusalError(
+            "too_large",
+            "These VMs, with all that stand in line before them, are too many to be planned at once; plan fewer, or "
+            "ask again once fewer wait.",
+        )
 
 
 def _looked_at(turn: Turn) -> Iterable[VmId]:

@@ -32,7 +32,8 @@ from tests.controller.builders import (
     submit,
 )
 
-from innkeeper_controller import departures, evacuations, losses
+from innkeeper_controller import capacity, departures, evacuations, losses, prospects
+from innkeeper_controller.fitting import demand_of
 from innkeeper_controller.records import DefaultLimits, HostState, OperationKind
 from innkeeper_controller.requests.plans import ApplyPlan
 from innkeeper_controller.scheduling.options import Options, OrderOptions
@@ -407,6 +408,20 @@ def test_a_drain_is_applied_by_nobody_who_may_not_drain_the_host():
 
     assert refusal(lambda: ask(reactor, "plan.apply", user=ANN, **plan)).code == "forbidden"
     assert refusal(lambda: ask(reactor, "plan.drain", user=ANN, host="h1")).code == "forbidden"
+
+
+def test_what_would_keep_everybody_waiting_is_not_planned_but_counted_up_to_a_limit(monkeypatch):
+    apart = BARE.replace("CPU = 1", "CPU = 0.1") + "PLACEMENT_GROUP = web\nSPREAD = [ GROUP = web ]\n"
+    reactor = a_site(2)
+    each = prospects.work_of(demand_of(reactor.cluster, submit(reactor, apart)), reactor.cluster.fleet)
+    monkeypatch.setattr(prospects, "MAX_WORK", 3 * each)
+    monkeypatch.setattr(capacity, "MAX_WORK", 3 * each)
+
+    assert ask(reactor, "plan.submit", user=ANN, template=apart, count=3).waiting == 0
+    assert refusal(lambda: ask(reactor, "plan.submit", user=ANN, template=apart, count=4)).code == "too_large"
+    found = ask(reactor, "capacity.show", user=ANN, template=apart)
+    assert (found.on_hosts, found.at_least) == (3, True)
+    assert ask(reactor, "plan.submit", user=ANN, template=BARE, count=10).waiting == 0
 
 
 def test_who_may_drain_one_host_sends_its_vms_to_no_host_that_is_another_s():
