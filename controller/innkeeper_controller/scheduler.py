@@ -19,7 +19,7 @@ from innkeeper_controller.scheduling.alike import is_kept_away
 from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Demand, Placement
 from innkeeper_controller.scheduling.queue import Limits
-from innkeeper_controller.turn import RefusalError, Turn
+from innkeeper_controller.turn import Mark, RefusalError, Turn
 from innkeeper_controller.waits import why_waits
 from innkeeper_plugins.vocabulary import HostId, VmId, VmState
 
@@ -115,12 +115,13 @@ class Scheduler:
             self._leave_out(turn, vms, refusal.words, next_pass=refusal.next_pass)
             return
         mark = turn.mark()
+        told = {vm_id: words for vm_id in unit if (words := cluster.waits.get(vm_id))}
         for vm in vms:
             if not self._place(turn, vm):
                 # Why is asked while those of its gang that fit have taken their hosts.
                 why = "" if self._was_just_asked(turn, vm.vm_id) else self._why_not(turn, vm)
                 placed = sum(turn.cluster.vms[each.vm_id].state is not VmState.PENDING for each in vms)
-                turn.take_back(mark)
+                self._take_back(turn, mark, unit, told)
                 if not why:
                     self._outdated[vm.vm_id] = None
                     return
@@ -129,6 +130,15 @@ class Scheduler:
                 self._leave_out(turn, vms, words)
                 return
         limits.count(vms[0].owner, len(vms))
+
+    def _take_back(self, turn: Turn, mark: Mark, unit: tuple[VmId, ...], told: dict[VmId, str]) -> None:
+        """Let the VMs of a unit wait as before: what they give back is nothing new to others, nor they to the line."""
+        cluster, freed = turn.cluster, turn.cluster.freed
+        turn.take_back(mark)
+        cluster.freed = freed
+        for vm_id in unit:
+            cluster.unconsidered.pop(vm_id, None)
+        cluster.waits.update(told)
 
     def _leave_out(self, turn: Turn, vms: list[VmRecord], words: str, *, next_pass: bool = False) -> None:
         for vm in vms:
@@ -155,7 +165,9 @@ class Scheduler:
             actions.deploy(turn, vm, turn.cluster.hosts[found.host_id], fits=True)
         except RefusalError:
             # The columns promised what the records do not hold: another host may do, as `why` will tell.
+            freed = turn.cluster.freed
             turn.take_back(mark)
+            turn.cluster.freed = freed
             self._refused[vm.vm_id] = self._refused.get(vm.vm_id, frozenset()) | {found.host_id}
             return False
         self._noted_at_s.pop(vm.vm_id, None)

@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 from tests.controller.builders import (
+    ANN,
     BARE,
+    BOB,
     NOW_S,
     a_host,
     a_network,
@@ -453,3 +455,16 @@ def test_vms_alike_that_fit_nowhere_are_explained_once_and_others_anew(monkeypat
     told = [reactor.cluster.waits[vm_id] for vm_id in range(3)]
     assert ["lacks 92 cores" in words for words in told] == [True, True, False]
     assert "lacks 42 cores" in told[2]
+
+
+def test_a_gang_that_never_fits_holds_up_nobody_behind_it():
+    reactor = a_reactor(a_host(1))
+    large = f"{BARE}GANG = [ NAME = mpi, SIZE = {BATCH} ]\n"
+    gang = ask(reactor, "vm.submit", user=ANN, template=large, count=BATCH).vm_ids
+    other = submit(reactor, BARE, user=BOB, hold=False)
+    for number in range(3):
+        reactor.schedule(NOW_S + number)
+
+    assert now(reactor, other).state is VmState.BOOT
+    assert (reactor.cluster.freed, reactor.cluster.unconsidered) == (False, {})
+    assert set(gang) == set(reactor.cluster.waits)
