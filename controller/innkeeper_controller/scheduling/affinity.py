@@ -121,7 +121,10 @@ def _spread_holds(term: Term, hosts: Rows) -> BoolArray:
 
 
 def counts_by_place(term: Term, hosts: Rows) -> tuple[FloatArray, float]:
-    """Return how many of those whom a term means each host's place has, and the least of all usable places."""
+    """Return how many of those whom a term means each host's place has, and the least of all places.
+
+    A host that is lost still is one: it comes back, and until then nobody crowds the others.
+    """
     fleet = hosts.fleet
     counts = np.zeros(fleet.count)
     for row, count in fleet.groups.counts(term.groups).items():
@@ -129,15 +132,15 @@ def counts_by_place(term: Term, hosts: Rows) -> tuple[FloatArray, float]:
     for vm_id in term.vm_ids:
         for row in fleet.rows_with_vm(vm_id):
             counts[row] += 1
-    usable = fleet.number("usable") > 0
+    expected = fleet.each("expected", lambda view: view.is_expected)[: fleet.count]
     if term.scope == HOST_SCOPE:
-        return counts.take(hosts.at), float(counts[usable].min()) if usable.any() else 0.0
+        return counts.take(hosts.at), float(counts[expected].min()) if expected.any() else 0.0
     codes = fleet.places(term.scope).codes[: fleet.count]
     placed = codes >= 0
-    if not (placed & usable).any():
+    if not (placed & expected).any():
         return np.zeros(len(hosts.at)), 0.0
     of_place = np.bincount(codes[placed], weights=counts[placed], minlength=int(codes.max()) + 1)
-    least = float(of_place[np.unique(codes[placed & usable])].min())
+    least = float(of_place[np.unique(codes[placed & expected])].min())
     return np.where(codes[hosts.at] >= 0, of_place[codes[hosts.at]], 0.0), least
 
 

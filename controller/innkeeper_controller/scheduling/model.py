@@ -22,6 +22,10 @@ from innkeeper_plugins.vocabulary import (
 )
 
 
+#: ``HostView.unusable_reason`` of a host that people want and whose agent is away.
+LOST = "lost"
+
+
 class Room(Value):
     """A datastore of a host."""
 
@@ -65,6 +69,11 @@ class HostView(Value):
     images: frozenset[str] = frozenset()
     numa: tuple[NumaNode, ...] = ()
     pci: tuple[PciDevice, ...] = ()
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether it takes VMs, or will by itself when it is back."""
+        return self.usable or self.unusable_reason == LOST
 
 
 class Load(Value):

@@ -160,7 +160,7 @@ class PlainFleet:
 
     def least(self, term):
         if term not in self.emptiest:
-            places = {each.place(term.scope) for each in self.hosts.values() if each.view.usable} - {None}
+            places = {each.place(term.scope) for each in self.hosts.values() if each.view.is_expected} - {None}
             self.emptiest[term] = min((self.members(term, place) for place in places), default=0)
         return self.emptiest[term]
 
