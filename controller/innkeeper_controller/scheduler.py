@@ -58,6 +58,8 @@ class Scheduler:
     def run(self, turn: Turn) -> None:
         """Deploy what fits: VMs that are new, or all that wait once something became better; a limited number."""
         cluster = turn.cluster
+        # What plugins say may be otherwise in another turn.
+        self._explained = None
         if cluster.freed:
             cluster.freed = False
             cluster.unconsidered = dict(cluster.pending)
