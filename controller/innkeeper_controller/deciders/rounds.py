@@ -194,12 +194,14 @@ class Rounds:
 
     def _deploy_all(self, turn: Turn, wanted: _Wanted, limits: Limits) -> None:
         """Deploy the VMs of a unit, all or none."""
-        mark = turn.mark()
+        mark, freed = turn.mark(), turn.cluster.freed
         try:
             for vm_id, host_id, _ in wanted:
                 self._deploy(turn, vm_id, host_id, limits, len(wanted))
         except RefusalError as refusal:
             turn.take_back(mark)
+            # What is given back so is nothing new to anybody.
+            turn.cluster.freed = freed
             self._refuse(turn, wanted, str(refusal))
             return
         limits.count(turn.cluster.vms[wanted[0][0]].owner, len(wanted))
