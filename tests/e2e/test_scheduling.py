@@ -118,13 +118,14 @@ def test_who_has_priority_is_first_and_who_gave_up_waiting_waits_again_until_mor
             more = obstacles(cluster, late)["h1"]
         with given_away(cluster, host, cpu_ratio=2):
             started = cluster.wait(late)
+            findings = cluster.inn("verify")["findings"]
 
     assert "It was PENDING for 4 s, its limit" in " ".join(failed.split())
     assert again["state"] == "PENDING"
     assert list(why) == ["cpu"]
     assert "1 of 3 (2 in all, ratio 1.5) are free" in more["cpu"]
     assert (started["host"], cluster.show(soon)["host"]) == ("h1", "h1")
-    assert cluster.inn("verify")["findings"] == []
+    assert findings == []
 
 
 def test_as_many_fit_as_promised_and_a_drained_host_goes_as_planned_but_not_by_a_plan_of_before(cluster, resident):
