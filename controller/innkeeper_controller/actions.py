@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from innkeeper_controller import claims, fitting, lifecycle, operations, planner, quotas, rest
+from innkeeper_controller import lifecycle, operations, planner, quotas, rest
 from innkeeper_controller.lifecycle import IllegalMoveError
+from innkeeper_controller.placement import claims, fitting
 from innkeeper_controller.planner import CannotPlanError, PlanOptions
 from innkeeper_controller.records import Host, HostState, Operation, OperationKind, Plan, VmRecord
 from innkeeper_controller.turn import RefusalError, Turn

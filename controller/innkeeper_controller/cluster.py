@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import hopes, schedule
-from innkeeper_controller.balance_runs import Balancing
+from innkeeper_controller import schedule
 from innkeeper_controller.deciders.standing import Standing
-from innkeeper_controller.fleet_index import FleetIndex, claims
+from innkeeper_controller.indexes import hopes
+from innkeeper_controller.indexes.fleet_index import FleetIndex, claims
+from innkeeper_controller.indexes.queue_index import QueueIndex
 from innkeeper_controller.monitoring import Samples
-from innkeeper_controller.queue_index import QueueIndex
+from innkeeper_controller.placement.balance_runs import Balancing
 from innkeeper_controller.records import (
     KIND_OF,
     KINDS,
@@ -38,7 +39,7 @@ from innkeeper_controller.records import (
     User,
     VmRecord,
 )
-from innkeeper_controller.scheduling.fleet import Fleet
+from innkeeper_controller.scheduling.columns.fleet import Fleet
 from innkeeper_controller.usage import Usages
 from innkeeper_hostagent.protocol.messages import Heartbeat
 from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Observation, OperationId, VmId, VmState

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from innkeeper_controller.scheduling.balance_plans import Goal
+from innkeeper_controller.scheduling.moves.balance_plans import Goal
 from innkeeper_controller.scheduling.options import BalanceOptions, BanOptions, Options
 from innkeeper_plugins.daemons import configuration
 from innkeeper_plugins.daemons.configuration import LogConfig, log_mistakes, not_one_of

@@ -5,8 +5,9 @@ A late or repeated report changes nothing.
 
 import msgspec
 
-from innkeeper_controller import bans, lifecycle, operations, parts, planner, rest
+from innkeeper_controller import lifecycle, operations, parts, planner, rest
 from innkeeper_controller.cluster import UNFINISHED, Progress
+from innkeeper_controller.placement import bans
 from innkeeper_controller.records import (
     Operation,
     OperationError,

@@ -8,22 +8,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from innkeeper_controller import (
-    actions,
-    agenda,
-    agents,
-    bans,
-    departures,
-    image_contents,
-    queueing,
-    rebalancing,
-    scheduler,
-)
+from innkeeper_controller import actions, agenda, agents, image_contents
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.deciders.plugin_troubles import PluginTroubles
 from innkeeper_controller.deciders.rounds import Outcome, Rounds
 from innkeeper_controller.deciders.standing import Standing
 from innkeeper_controller.furniture import furnish
+from innkeeper_controller.placement import bans, departures, queueing, rebalancing, scheduler
 from innkeeper_controller.records import Moment, User, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.admission import admit

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from innkeeper_controller import bans, claims, history, lifecycle, parts, planner
+from innkeeper_controller import history, lifecycle, parts, planner
 from innkeeper_controller.images import finish_image
+from innkeeper_controller.placement import bans, claims
 from innkeeper_controller.records import (
     Operation,
     OperationKind,

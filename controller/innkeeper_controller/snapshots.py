@@ -2,7 +2,8 @@
 
 import msgspec
 
-from innkeeper_controller import changes, claims, images, operations, planner
+from innkeeper_controller import changes, images, operations, planner
+from innkeeper_controller.placement import claims
 from innkeeper_controller.planner.hotplug import DiskSnapshotStep
 from innkeeper_controller.records import DiskSnapshot, Host, OperationKind, Part, VmRecord, VmSnapshot
 from innkeeper_controller.requests import find

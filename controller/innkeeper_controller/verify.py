@@ -6,13 +6,14 @@ It mends nothing and never destroys; each finding names what disagrees with what
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from innkeeper_controller import addresses, claims
-from innkeeper_controller.allowances import capacity_of
+from innkeeper_controller import addresses
 from innkeeper_controller.cluster import UNFINISHED, Cluster, image_ids_of
 from innkeeper_controller.lifecycle import AT_REST
+from innkeeper_controller.placement import claims
+from innkeeper_controller.placement.allowances import capacity_of
 from innkeeper_controller.records import AddressRange, Image, VmRecord
-from innkeeper_controller.scheduling import holdings
 from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
+from innkeeper_controller.scheduling.nodes import holdings
 from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Value, VmId, VmState
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from bench_scheduling import Row, at_most, told
 
 from innkeeper_controller.inventory import Inventory
-from innkeeper_controller.scheduling.balancing import BalancePlan, Goal, Limits, balance
-from innkeeper_controller.scheduling.fleet import Fleet
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.columns.fleet import Fleet
 from innkeeper_controller.scheduling.model import Demand, HostView
+from innkeeper_controller.scheduling.moves.balancing import BalancePlan, Goal, Limits, balance
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_controller.simulation.core import Core
 from innkeeper_controller.simulation.host_shapes import parse_hosts

@@ -18,12 +18,12 @@ from pathlib import Path
 import psutil
 
 from innkeeper_controller.expressions import compile_requirement
-from innkeeper_controller.host_views import view_of
+from innkeeper_controller.indexes.host_views import view_of
 from innkeeper_controller.records import ClusterRecord, Host, HostState
-from innkeeper_controller.scheduling.fleet import Fleet
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.answers.verdicts import verdicts
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.columns.fleet import Fleet
 from innkeeper_controller.scheduling.model import Demand, Load, Placement
-from innkeeper_controller.scheduling.verdicts import verdicts
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_plugins.vocabulary import (
     Advertisement,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.controller.builders import BARE, NOW_S, a_host, a_reactor, a_vm, say, submit
 
-from innkeeper_controller import agents, hopes, sanity
+from innkeeper_controller import agents, sanity
+from innkeeper_controller.indexes import hopes
 from innkeeper_hostagent.protocol.messages import Advertise, Heartbeat, Observed
 from innkeeper_plugins.vocabulary import (
     Advertisement,

@@ -14,9 +14,10 @@ import pytest
 import structlog
 from sqlalchemy import Connection
 
-from innkeeper_controller import past_stays, scheduler
+from innkeeper_controller import past_stays
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.pipeline import PipelineLimits
+from innkeeper_controller.placement import scheduler
 from innkeeper_controller.reactor import Reactor
 from innkeeper_controller.records import (
     Event,

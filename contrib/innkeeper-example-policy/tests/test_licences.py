@@ -3,12 +3,12 @@
 import innkeeper_licences
 
 from innkeeper_controller.inventory import Inventory
-from innkeeper_controller.scheduling.fleet import Fleet
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.answers.verdicts import verdicts
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.choice.search import Search
+from innkeeper_controller.scheduling.columns.fleet import Fleet
 from innkeeper_controller.scheduling.model import Demand, HostView
 from innkeeper_controller.scheduling.rules import Rules, with_plugins
-from innkeeper_controller.scheduling.search import Search
-from innkeeper_controller.scheduling.verdicts import verdicts
 from innkeeper_plugins.registry import Registry
 from innkeeper_plugins.vocabulary import Capacity, HostId, VmId
 

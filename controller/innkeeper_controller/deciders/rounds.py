@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from innkeeper_controller import actions, queueing
+from innkeeper_controller import actions
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.deciders.snapshot import MAX_ASKED, Chosen, Picture, Snapshot, lie_in, picture_of, snapshot_of
 from innkeeper_controller.deciders.standing import Standing
+from innkeeper_controller.placement import queueing
+from innkeeper_controller.placement.scheduler import BATCH, Scheduler
 from innkeeper_controller.records import Moment
-from innkeeper_controller.scheduler import BATCH, Scheduler
-from innkeeper_controller.scheduling.queue import Limits
+from innkeeper_controller.scheduling.order.queue import Limits
 from innkeeper_controller.settings import Settings
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import HostId, VmId, VmState

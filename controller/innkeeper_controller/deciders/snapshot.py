@@ -12,8 +12,8 @@ import msgspec
 
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.expressions import Actual
-from innkeeper_controller.fitting import clusters_of
-from innkeeper_controller.loads import load_of
+from innkeeper_controller.indexes.loads import load_of
+from innkeeper_controller.placement.fitting import clusters_of
 from innkeeper_controller.records import Moment, VmRecord
 from innkeeper_controller.scheduling.model import HostView
 from innkeeper_controller.scheduling.wishes import Gang, Term

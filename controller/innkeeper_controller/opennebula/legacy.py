@@ -6,7 +6,6 @@ What 1.4 called otherwise has its old name here; elements that a modern client w
 from collections.abc import Iterable
 from typing import Final
 
-from innkeeper_controller.allowances import capacity_of
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents.host import running_vms, state_of
 from innkeeper_controller.opennebula.documents.markup import element, moment
@@ -14,6 +13,7 @@ from innkeeper_controller.opennebula.documents.monitoring import CPU_OF_CORE, KI
 from innkeeper_controller.opennebula.documents.ownership import user_id
 from innkeeper_controller.opennebula.documents.vm import last_heard, numbers_of
 from innkeeper_controller.opennebula.documents.vm_template import template, user_template
+from innkeeper_controller.placement.allowances import capacity_of
 from innkeeper_controller.records import AddressLease, Host, Network, User, VmRecord
 from innkeeper_plugins.vocabulary import Capacity
 

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from innkeeper_controller import planning, rebalancing
 from innkeeper_controller.access import Right
+from innkeeper_controller.placement import planning, rebalancing
 from innkeeper_controller.records import Host
 from innkeeper_controller.requests.table import Need, Nothing, Request, Who
-from innkeeper_controller.scheduling.balancing import MEASURES, BalancePlan, Goal, PlannedMove
+from innkeeper_controller.scheduling.moves.balancing import MEASURES, BalancePlan, Goal, PlannedMove
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_plugins.vocabulary import HostId, Value, VmId
 

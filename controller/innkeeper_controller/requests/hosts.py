@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from innkeeper_controller import access, bans, operations, rest
+from innkeeper_controller import access, operations, rest
 from innkeeper_controller.access import Right
+from innkeeper_controller.placement import bans
 from innkeeper_controller.records import Host, HostState
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.clusters import clusters_of_new

@@ -1,12 +1,13 @@
 """Requests about what would happen, and about letting it happen exactly so."""
 
-from innkeeper_controller import access, actions, capacity, evacuations, losses, planning
+from innkeeper_controller import access, actions
 from innkeeper_controller.access import Right
-from innkeeper_controller.capacity import Capacity
-from innkeeper_controller.evacuations import DrainPlan, Move
-from innkeeper_controller.losses import LossPlan
-from innkeeper_controller.planning import OnHost, SubmitPlan
-from innkeeper_controller.prospects import WantedVms
+from innkeeper_controller.placement import capacity, evacuations, losses, planning
+from innkeeper_controller.placement.capacity import Capacity
+from innkeeper_controller.placement.evacuations import DrainPlan, Move
+from innkeeper_controller.placement.losses import LossPlan
+from innkeeper_controller.placement.planning import OnHost, SubmitPlan
+from innkeeper_controller.placement.prospects import WantedVms
 from innkeeper_controller.requests import find, hosts
 from innkeeper_controller.requests.hosts import NamedHost
 from innkeeper_controller.requests.table import Need, Request, Who

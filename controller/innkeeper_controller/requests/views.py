@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable
 
-from innkeeper_controller.allowances import capacity_of, given_of_disk, inventories_of
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.inventory import Allowance, Inventory
+from innkeeper_controller.placement.allowances import capacity_of, given_of_disk, inventories_of
 from innkeeper_controller.records import (
     AddressLease,
     AddressRange,

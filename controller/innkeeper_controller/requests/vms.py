@@ -3,8 +3,9 @@
 import itertools
 from typing import Any
 
-from innkeeper_controller import access, actions, departures, submission
+from innkeeper_controller import access, actions, submission
 from innkeeper_controller.access import Right
+from innkeeper_controller.placement import departures
 from innkeeper_controller.records import VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.table import Need, Request, Who

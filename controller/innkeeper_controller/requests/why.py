@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from innkeeper_controller import reasons
+from innkeeper_controller.placement import reasons
 from innkeeper_controller.records import Moment
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.views import OperationView, operation_view
 from innkeeper_controller.scheduling import model
+from innkeeper_controller.scheduling.answers.remedies import joined
 from innkeeper_controller.scheduling.model import Alike
-from innkeeper_controller.scheduling.remedies import joined
 from innkeeper_controller.turn import Turn
 from innkeeper_plugins.vocabulary import Value
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray, IntArray, repelled_keys
-from innkeeper_controller.scheduling.hosts import OneHost, Rows
+from innkeeper_controller.scheduling.columns.fleet import BoolArray, Fleet, FloatArray, IntArray, repelled_keys
+from innkeeper_controller.scheduling.columns.hosts import OneHost, Rows
 from innkeeper_controller.scheduling.model import Demand, Load, Obstacle
 from innkeeper_controller.scheduling.wishes import HOST_SCOPE, OWNER_MARK, Relation, Term
 from innkeeper_controller.scheduling.words import few, listed

@@ -14,10 +14,11 @@ import numpy as np
 
 from innkeeper_controller.expressions import Attributes, CompiledRequirement, obstacles
 from innkeeper_controller.inventory import Inventory
-from innkeeper_controller.scheduling import affinity, devices
-from innkeeper_controller.scheduling.fleet import BoolArray, Fleet
-from innkeeper_controller.scheduling.hosts import OneHost, Rows
+from innkeeper_controller.scheduling import affinity
+from innkeeper_controller.scheduling.columns.fleet import BoolArray, Fleet
+from innkeeper_controller.scheduling.columns.hosts import OneHost, Rows
 from innkeeper_controller.scheduling.model import Demand, HostView, Obstacle
+from innkeeper_controller.scheduling.nodes import devices
 from innkeeper_controller.scheduling.words import (
     cores_text,
     left,

@@ -21,7 +21,6 @@ from innkeeper_plugins.vocabulary import (
     VmId,
 )
 
-
 #: ``HostView.unusable_reason`` of a host that people want and whose agent is away.
 LOST = "lost"
 

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from innkeeper_controller.scheduling import affinity
-from innkeeper_controller.scheduling.fleet import FloatArray
-from innkeeper_controller.scheduling.hosts import Rows
+from innkeeper_controller.scheduling.columns.fleet import FloatArray
+from innkeeper_controller.scheduling.columns.hosts import Rows
 from innkeeper_controller.scheduling.model import Demand
 
 Of: TypeAlias = Callable[[Demand, Rows], FloatArray]

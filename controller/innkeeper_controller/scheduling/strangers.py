@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from innkeeper_controller.scheduling.clauses import Clause
-from innkeeper_controller.scheduling.fleet import BoolArray, Fleet, FloatArray
-from innkeeper_controller.scheduling.hosts import OneHost, Rows
+from innkeeper_controller.scheduling.columns.fleet import BoolArray, Fleet, FloatArray
+from innkeeper_controller.scheduling.columns.hosts import OneHost, Rows
 from innkeeper_controller.scheduling.model import Demand, Obstacle
 from innkeeper_controller.scheduling.scores import Score
 from innkeeper_plugins import scheduling

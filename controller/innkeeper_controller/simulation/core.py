@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from innkeeper_controller.inventory import Inventory
-from innkeeper_controller.scheduling.fleet import Fleet, IntArray
-from innkeeper_controller.scheduling.making_room import Room, RoomMaker, best_among, rows_in_use
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.columns.fleet import Fleet, IntArray
 from innkeeper_controller.scheduling.model import Demand, HostView, NoPlacement, Placement
+from innkeeper_controller.scheduling.moves.making_room import Room, RoomMaker, best_among, rows_in_use
 from innkeeper_controller.scheduling.rules import BUILT_IN, CUSTOM
 from innkeeper_controller.scheduling.scores import POLICIES, SCORES
 from innkeeper_controller.simulation.host_shapes import HostShape, capacities

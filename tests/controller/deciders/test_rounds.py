@@ -24,8 +24,8 @@ from tests.controller.builders import (
 from innkeeper_controller import verify
 from innkeeper_controller.deciders.rounds import FIRST_REST_S, MAX_REST_S, Outcome
 from innkeeper_controller.deciders.snapshot import MAX_ASKED, Chosen, NonsenseError, from_json, to_json
+from innkeeper_controller.placement.scheduler import BATCH
 from innkeeper_controller.records import HostState
-from innkeeper_controller.scheduler import BATCH
 from innkeeper_controller.scheduling.options import Options, OrderOptions
 from innkeeper_controller.turn import RefusalError
 from innkeeper_hostagent.protocol.messages import Hello

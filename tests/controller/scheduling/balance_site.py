@@ -4,9 +4,9 @@ import numpy as np
 from msgspec.structs import replace
 from sample_hosts import make_fleet, random_demand
 
-from innkeeper_controller.scheduling.balancing import Limits, balance
-from innkeeper_controller.scheduling.hosts import Rows
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.columns.hosts import Rows
+from innkeeper_controller.scheduling.moves.balancing import Limits, balance
 from innkeeper_controller.scheduling.scores import POLICIES
 from innkeeper_plugins.vocabulary import HostId
 

@@ -8,10 +8,10 @@ from collections import Counter
 
 import numpy as np
 
-from innkeeper_controller.scheduling import holdings, numa, pci
-from innkeeper_controller.scheduling.hosts import Rows
+from innkeeper_controller.scheduling.columns.hosts import Rows
+from innkeeper_controller.scheduling.nodes import holdings, numa, pci
+from innkeeper_controller.scheduling.nodes.shortage import Shortage
 from innkeeper_controller.scheduling.scores import concerned
-from innkeeper_controller.scheduling.shortage import Shortage
 from innkeeper_controller.scheduling.wishes import HOST_SCOPE, Relation
 
 

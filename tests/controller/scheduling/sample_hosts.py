@@ -4,7 +4,7 @@ import math
 
 from innkeeper_controller.expressions import compile_rank, compile_requirement
 from innkeeper_controller.inventory import Inventory
-from innkeeper_controller.scheduling.fleet import Fleet
+from innkeeper_controller.scheduling.columns.fleet import Fleet
 from innkeeper_controller.scheduling.model import Demand, HostView, Load, Room
 from innkeeper_controller.scheduling.wishes import HOST_SCOPE, Relation, Term
 from innkeeper_plugins.vocabulary import (

@@ -3,11 +3,11 @@
 from sample_hosts import make_load
 
 from innkeeper_controller.expressions.names import STANDARD
-from innkeeper_controller.host_views import view_of
+from innkeeper_controller.indexes.host_views import view_of
 from innkeeper_controller.records import Host
-from innkeeper_controller.scheduling.attributes import static_attributes
-from innkeeper_controller.scheduling.fleet import Fleet
-from innkeeper_controller.scheduling.hosts import all_rows
+from innkeeper_controller.scheduling.columns.attributes import static_attributes
+from innkeeper_controller.scheduling.columns.fleet import Fleet
+from innkeeper_controller.scheduling.columns.hosts import all_rows
 from innkeeper_plugins.vocabulary import Advertisement, Capacity, DatastoreFacts, DriverFacts, DriverKind, HostId
 
 HOST = Host(

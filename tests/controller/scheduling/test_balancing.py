@@ -7,7 +7,7 @@ import pytest
 from balance_site import Site
 from sample_hosts import make_demand, make_host, random_host
 
-from innkeeper_controller.scheduling.balancing import BalancePlan, Goal, PlannedMove
+from innkeeper_controller.scheduling.moves.balancing import BalancePlan, Goal, PlannedMove
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_plugins.vocabulary import HostId, VmId
 

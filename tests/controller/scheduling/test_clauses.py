@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from sample_hosts import DEVICES, NODES, make_fleet, make_load, rooms
 
 from innkeeper_controller.inventory import Inventory
+from innkeeper_controller.scheduling.answers.verdicts import obstacles_on
 from innkeeper_controller.scheduling.clauses import BINDING, CLAUSES
 from innkeeper_controller.scheduling.model import Obstacle, Room
-from innkeeper_controller.scheduling.verdicts import obstacles_on
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_controller.scheduling.words import size_text
 from innkeeper_plugins.vocabulary import HostId, NumaWish, PciWish, PinPolicy

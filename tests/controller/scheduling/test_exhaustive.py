@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from plain_search import PlainFleet
 from sample_hosts import random_demand, random_host
 
-from innkeeper_controller.scheduling.blocks import Sizes
-from innkeeper_controller.scheduling.fleet import Fleet
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.choice.blocks import Sizes
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.columns.fleet import Fleet
 from innkeeper_controller.scheduling.scores import POLICIES, policy_of
 from innkeeper_plugins.vocabulary import HostId
 

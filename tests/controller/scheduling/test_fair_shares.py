@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from innkeeper_controller.scheduling.fair_shares import FairShares
+from innkeeper_controller.scheduling.order.fair_shares import FairShares
 
 SEED = int(os.environ.get("INNKEEPER_SEED", "1"))
 HALF_LIFE_S = 1000.0

@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 from sample_hosts import make_fleet, make_host, make_load, random_demand, random_host, rooms
 
-from innkeeper_controller.scheduling import changes
-from innkeeper_controller.scheduling.fleet import Fleet
-from innkeeper_controller.scheduling.hosts import all_rows
+from innkeeper_controller.scheduling.columns import changes
+from innkeeper_controller.scheduling.columns.fleet import Fleet
+from innkeeper_controller.scheduling.columns.hosts import all_rows
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_plugins.vocabulary import HostId
 

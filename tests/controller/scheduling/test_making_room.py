@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 from sample_hosts import make_demand, make_fleet, make_host, random_demand, random_host
 
-from innkeeper_controller.scheduling.hosts import Rows
-from innkeeper_controller.scheduling.making_room import Move, Room, RoomMaker, best_among, rows_in_use
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.columns.hosts import Rows
 from innkeeper_controller.scheduling.model import Placement
+from innkeeper_controller.scheduling.moves.making_room import Move, Room, RoomMaker, best_among, rows_in_use
 from innkeeper_controller.scheduling.scores import POLICIES
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_plugins.vocabulary import HostId, VmId

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from sample_hosts import DEVICES, NODES, make_fleet, make_load, random_demand, random_host, rooms
 
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.choice.match_making import Placer
 from innkeeper_controller.scheduling.model import NoPlacement, Placement
 from innkeeper_controller.scheduling.scores import POLICIES
 from innkeeper_controller.scheduling.wishes import Relation, Term

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from innkeeper_controller.scheduling import holdings, numa
-from innkeeper_controller.scheduling.shortage import Shortage
+from innkeeper_controller.scheduling.nodes import holdings, numa
+from innkeeper_controller.scheduling.nodes.shortage import Shortage
 from innkeeper_plugins.vocabulary import NumaCell, NumaNode, NumaWish, PinPolicy, Vm, VmId
 
 CORE, THREAD, SHARED, NONE = PinPolicy.CORE, PinPolicy.THREAD, PinPolicy.SHARED, PinPolicy.NONE

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from innkeeper_controller.scheduling import pci
-from innkeeper_controller.scheduling.shortage import Shortage
+from innkeeper_controller.scheduling.nodes import pci
+from innkeeper_controller.scheduling.nodes.shortage import Shortage
 from innkeeper_plugins.vocabulary import PciDevice, PciWish
 
 

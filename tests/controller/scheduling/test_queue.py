@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from innkeeper_controller.scheduling.fair_shares import FairShares
 from innkeeper_controller.scheduling.options import OrderOptions
-from innkeeper_controller.scheduling.queue import (
+from innkeeper_controller.scheduling.order.fair_shares import FairShares
+from innkeeper_controller.scheduling.order.queue import (
     HOUR_S,
     LeftOut,
     Limits,

@@ -6,12 +6,12 @@ from sample_hosts import make_demand, make_fleet, make_host, make_load, rooms
 from test_verdicts import SEEDS, Site, limited
 
 from innkeeper_controller.inventory import Inventory
-from innkeeper_controller.scheduling.asking import ask
+from innkeeper_controller.scheduling.answers.asking import ask
+from innkeeper_controller.scheduling.answers.remedies import MAX_ENDS, joined, smaller
+from innkeeper_controller.scheduling.answers.verdicts import nearest_words, obstacles_on, verdicts
+from innkeeper_controller.scheduling.choice.search import Search
 from innkeeper_controller.scheduling.clauses import CLAUSES
-from innkeeper_controller.scheduling.remedies import MAX_ENDS, joined, smaller
 from innkeeper_controller.scheduling.scores import POLICIES
-from innkeeper_controller.scheduling.search import Search
-from innkeeper_controller.scheduling.verdicts import nearest_words, obstacles_on, verdicts
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_plugins.vocabulary import HostId
 

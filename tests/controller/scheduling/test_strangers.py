@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sample_hosts import make_demand, make_fleet, make_host
 
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.answers.verdicts import verdicts
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.choice.search import Search
 from innkeeper_controller.scheduling.rules import CUSTOM, RulesError, with_plugins
-from innkeeper_controller.scheduling.search import Search
 from innkeeper_controller.scheduling.strangers import REST_S
-from innkeeper_controller.scheduling.verdicts import verdicts
 from innkeeper_plugins.registry import Registry
 from innkeeper_plugins.scheduling import Clause, Score
 

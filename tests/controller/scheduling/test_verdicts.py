@@ -12,12 +12,12 @@ from sample_hosts import make_fleet, random_demand, random_host
 
 from innkeeper_controller.expressions import obstacles as told_of
 from innkeeper_controller.inventory import Inventory
+from innkeeper_controller.scheduling.answers.verdicts import counts_of, obstacles_on, verdicts
+from innkeeper_controller.scheduling.choice.match_making import Placer
+from innkeeper_controller.scheduling.choice.search import Search
 from innkeeper_controller.scheduling.clauses import CLAUSES
-from innkeeper_controller.scheduling.match_making import Placer
 from innkeeper_controller.scheduling.model import Room
 from innkeeper_controller.scheduling.scores import POLICIES
-from innkeeper_controller.scheduling.search import Search
-from innkeeper_controller.scheduling.verdicts import counts_of, obstacles_on, verdicts
 from innkeeper_controller.scheduling.wishes import Relation
 from innkeeper_plugins.vocabulary import Capacity, VmId
 

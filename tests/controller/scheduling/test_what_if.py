@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from sample_hosts import make_demand, make_fleet, make_host, random_demand, random_host
 
-from innkeeper_controller.scheduling.match_making import Placer
+from innkeeper_controller.scheduling.answers.what_if import Lost, Outcome, Unit, commonest, fill, lose, place_line
+from innkeeper_controller.scheduling.choice.match_making import Placer
 from innkeeper_controller.scheduling.model import Placement
 from innkeeper_controller.scheduling.options import OrderOptions
-from innkeeper_controller.scheduling.what_if import Lost, Outcome, Unit, commonest, fill, lose, place_line
 from innkeeper_controller.scheduling.wishes import Relation, Term
 from innkeeper_plugins.vocabulary import HostId, VmId
 

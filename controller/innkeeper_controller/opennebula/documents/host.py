@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from operator import itemgetter
 
-from innkeeper_controller.allowances import capacity_of
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.inventory import Allowance
 from innkeeper_controller.opennebula.documents.host_devices import devices_and_nodes
 from innkeeper_controller.opennebula.documents.markup import attributes, element, escaped, ids, number
 from innkeeper_controller.opennebula.documents.monitoring import CPU_OF_CORE, KIB_OF_MIB, host_sample
 from innkeeper_controller.opennebula.numbers import HOST_ERROR, HOST_MONITORED, HOST_STATES
+from innkeeper_controller.placement.allowances import capacity_of
 from innkeeper_controller.records import Host
 from innkeeper_plugins.vocabulary import Capacity, DriverKind
 

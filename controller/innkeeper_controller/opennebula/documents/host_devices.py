@@ -1,12 +1,12 @@
 """A host's nodes and devices in its document, and who holds which of them."""
 
-from innkeeper_controller import claims
 from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.opennebula.documents.markup import escaped
 from innkeeper_controller.opennebula.documents.monitoring import KIB_OF_MIB
 from innkeeper_controller.opennebula.numbers import GONE
+from innkeeper_controller.placement import claims
 from innkeeper_controller.records import Host
-from innkeeper_controller.scheduling import holdings
+from innkeeper_controller.scheduling.nodes import holdings
 from innkeeper_plugins.vocabulary import NumaNode, PciDevice, PinPolicy, Vm, VmId
 
 

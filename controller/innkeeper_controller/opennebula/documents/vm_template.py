@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from innkeeper_controller.cluster import Cluster
-from innkeeper_controller.fitting import clusters_of
 from innkeeper_controller.opennebula.documents import vm_devices as devices
 from innkeeper_controller.opennebula.documents.markup import attributes, element, number, optional
+from innkeeper_controller.placement.fitting import clusters_of
 from innkeeper_controller.planner import images_of
 from innkeeper_controller.records import VmRecord
 from innkeeper_plugins.vocabulary import Vm

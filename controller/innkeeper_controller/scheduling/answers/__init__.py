@@ -1,0 +1,1 @@
+"""What is told: why a VM waits, what would help, and what would happen."""

@@ -1,0 +1,1 @@
+"""The best host for a VM, found without looking at most hosts."""

@@ -1,0 +1,1 @@
+"""Which VMs move, so that hosts are used well or somebody finds room."""
