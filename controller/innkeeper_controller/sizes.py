@@ -8,7 +8,7 @@ from innkeeper_controller import changes, operations, planner
 from innkeeper_controller.placement import claims
 from innkeeper_controller.placement.allowances import breach, inventories_of
 from innkeeper_controller.records import Host, OperationKind, Part, VmRecord
-from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
+from innkeeper_controller.scheduling.room import CPU_TOLERANCE_CORES
 from innkeeper_controller.submission import CORE_DIGITS
 from innkeeper_controller.turn import RefusalError, Turn
 from innkeeper_controller.units import MIB

@@ -12,8 +12,8 @@ from innkeeper_controller.lifecycle import AT_REST
 from innkeeper_controller.placement import claims
 from innkeeper_controller.placement.allowances import capacity_of
 from innkeeper_controller.records import AddressRange, Image, VmRecord
-from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_controller.scheduling.nodes import holdings
+from innkeeper_controller.scheduling.room import CPU_TOLERANCE_CORES
 from innkeeper_plugins.vocabulary import Capacity, HostId, ImageId, Value, VmId, VmState
 
 

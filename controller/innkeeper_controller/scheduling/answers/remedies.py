@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from innkeeper_controller.scheduling.answers.asking import Asked
-from innkeeper_controller.scheduling.clauses import CPU_TOLERANCE_CORES
 from innkeeper_controller.scheduling.columns.fleet import BoolArray, Fleet, IntArray
 from innkeeper_controller.scheduling.columns.hosts import Rows, one_host
 from innkeeper_controller.scheduling.model import Demand, Load, Obstacle
+from innkeeper_controller.scheduling.room import CPU_TOLERANCE_CORES
 from innkeeper_plugins.vocabulary import Capacity, HostId, Value, VmId
 
 #: Gives what the VMs on a host take of it.
