@@ -32,9 +32,14 @@ def cpu(demand: Demand, hosts: Rows) -> BoolArray:
 
 def why_not_cpu(demand: Demand, host: OneHost) -> Obstacle:
     """Tell what is needed and what is free."""
-    needed, free = demand.capacity.cpu_cores, host.number("cpu_free")
+    return _too_few_cores(demand.capacity.cpu_cores, host.number("cpu_free"), _of_what(host.view.cpu, "cores"))
+
+
+@lru_cache(maxsize=4096)
+def _too_few_cores(needed: float, free: float, of_what: str) -> Obstacle:
+    # Many hosts have the same left, since cores are given away in round numbers.
     wanted = "1 core is" if needed == 1 else f"{needed:g} cores are"
-    message = f"{wanted} needed, {left(free, _of_what(host.view.cpu, 'cores'), number_text, ' cores')}"
+    message = f"{wanted} needed, {left(free, of_what, number_text, ' cores')}"
     more = missing_cores(needed - CPU_TOLERANCE_CORES, free)
     return Obstacle(
         clause="cpu",
@@ -54,7 +59,7 @@ def memory(demand: Demand, hosts: Rows) -> BoolArray:
 def why_not_memory(demand: Demand, host: OneHost) -> Obstacle:
     """Tell what is needed and what is free."""
     needed, free = demand.capacity.memory_mib, host.number("memory_free")
-    message = f"{size_text(needed)} of memory are needed, {left(free, _of_what(host.view.memory, 'MiB'), size_text)}"
+    message = f"{_needed_text(needed)} of memory are needed, {left(free, _of_what(host.view.memory, 'MiB'), size_text)}"
     more = missing_mib(needed, free)
     lack = size_text(more)
     return Obstacle(
@@ -65,6 +70,11 @@ def why_not_memory(demand: Demand, host: OneHost) -> Obstacle:
         lack=f"{lack} of memory",
         remedy=f"with {lack} more memory",
     )
+
+
+@lru_cache(maxsize=64)
+def _needed_text(mib: float) -> str:
+    return size_text(mib)
 
 
 def disk(demand: Demand, hosts: Rows) -> BoolArray:

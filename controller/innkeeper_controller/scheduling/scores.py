@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from innkeeper_controller.scheduling import affinity
-from innkeeper_controller.scheduling.columns.fleet import FloatArray
+from innkeeper_controller.scheduling.columns.fleet import Fleet, FloatArray
 from innkeeper_controller.scheduling.columns.hosts import Rows
 from innkeeper_controller.scheduling.model import Demand
 
@@ -40,8 +40,8 @@ class Score:
     of: Of
     #: What lets whole blocks of hosts be passed over; a wrong one would choose wrongly.
     greatest_at: End = End.UNKNOWN
-    #: VMs that it says anything of; of others it is 0.
-    concerns: Callable[[Demand], bool] = lambda _: True
+    #: VMs that it tells hosts apart for, given all that is on the hosts; for others it is left out.
+    concerns: Callable[[Demand, Fleet], bool] = lambda _demand, _fleet: True
 
 
 def packing(demand: Demand, hosts: Rows) -> FloatArray:
@@ -100,9 +100,14 @@ SCORES: Final[dict[str, Score]] = {
         Score(name="striping", of=striping, greatest_at=End.LOWEST),
         Score(name="idleness", of=idleness, greatest_at=End.LOWEST),
         Score(name="fixed", of=fixed, greatest_at=End.HIGHEST),
-        Score(name="image locality", of=image_locality, concerns=lambda demand: bool(demand.images)),
-        Score(name="affinity", of=affinity.satisfied, concerns=affinity.has_wishes),
-        Score(name="reliability", of=reliability, greatest_at=End.LOWEST),
+        Score(name="image locality", of=image_locality, concerns=lambda demand, _: bool(demand.images)),
+        Score(name="affinity", of=affinity.satisfied, concerns=lambda demand, _: affinity.has_wishes(demand)),
+        Score(
+            name="reliability",
+            of=reliability,
+            greatest_at=End.LOWEST,
+            concerns=lambda _, fleet: fleet.has_failures,
+        ),
     )
 }
 
@@ -139,6 +144,6 @@ def total_score(policy: Policy, demand: Demand, hosts: Rows) -> FloatArray:
     return total if total is not None else np.zeros(len(hosts.at))
 
 
-def concerned(policy: Policy, demand: Demand) -> Policy:
-    """Return those scores of a policy that say anything of the VM."""
-    return tuple([(score, weight) for score, weight in policy if score.concerns(demand)])
+def concerned(policy: Policy, demand: Demand, fleet: Fleet) -> Policy:
+    """Return those scores of a policy that tell the hosts of a fleet apart for a VM."""
+    return tuple([(score, weight) for score, weight in policy if score.concerns(demand, fleet)])

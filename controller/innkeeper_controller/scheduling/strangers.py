@@ -89,7 +89,7 @@ def score(name: str, brought: scheduling.Score, troubles: Troubles) -> Score:
         said = troubles.guarded(name, lambda: _floats(brought.of(demand, hosts), count), otherwise=np.zeros(count))
         return np.minimum(1.0, np.maximum(0.0, np.nan_to_num(said, nan=0.0)))
 
-    def concerns(demand: Demand) -> bool:
+    def concerns(demand: Demand, _fleet: Fleet) -> bool:
         return troubles.guarded(name, lambda: bool(brought.concerns(demand)), otherwise=False)
 
     return Score(name=name, of=of, concerns=concerns)

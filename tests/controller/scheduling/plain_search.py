@@ -93,6 +93,10 @@ class PlainFleet:
             old, host.view = host.view, view
             host.see(old)
 
+    @property
+    def has_failures(self):
+        return any(host.view.failures for host in self.hosts.values())
+
     def best(self, demand, policy):
         """Return ``(host, rank, score)`` of the best one; None where it fits on none."""
         # Counted once for all hosts.
@@ -105,7 +109,8 @@ class PlainFleet:
 
     def quality(self, demand, host, policy):
         rank = demand.rank.of(host.attributes) if demand.rank is not None else 0.0
-        score = sum((weight * self.score(each, demand, host) for each, weight in concerned(policy, demand)), start=0.0)
+        scores = concerned(policy, demand, self)
+        score = sum((weight * self.score(each, demand, host) for each, weight in scores), start=0.0)
         return rank, score, -host.view.host_id
 
     # --- clauses

@@ -163,7 +163,7 @@ def test_a_placement_tells_rank_and_score(demand, host):
     fleet = make_fleet(host(1, cpu_cores=4, memory_mib=2048))
 
     assert Placer(fleet).place(demand(rank="FREE_CPU", images={"a": 1})) == Placement(
-        vm_id=VmId(1), host_id=HostId(1), rank=400.0, score=0.75
+        vm_id=VmId(1), host_id=HostId(1), rank=400.0, score=0.25
     )
 
 

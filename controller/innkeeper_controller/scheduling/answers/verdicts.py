@@ -95,7 +95,7 @@ def verdicts(
         fitting=len(fitting),
         counts=asked.counts,
         alike=_alike(asked, nearest),
-        weights={score.name: weight for score, weight in concerned(search.policy, demand)},
+        weights={score.name: weight for score, weight in concerned(search.policy, demand, search.fleet)},
         nearest_miss=f"{closest.host_name} comes closest: {_reasons(closest.obstacles)}." if closest else "",
         nearest=_closest(closest) if closest else "",
         remedy=remedy_words(closest.host_name, closest.obstacles) if closest else "",
@@ -193,7 +193,7 @@ class _Told:
 def _best_first(asked: Asked) -> IntArray:
     """Return the indexes of the hosts that fit, in the order of the choice."""
     where = np.flatnonzero(asked.numbers == 0)
-    demand, policy = asked.demand, concerned(asked.search.policy, asked.demand)
+    demand, policy = asked.demand, concerned(asked.search.policy, asked.demand, asked.search.fleet)
     hosts, ids = Rows(asked.search.fleet, asked.at[where]), asked.host_ids[where]
     totals = total_score(policy, demand, hosts)
     if demand.rank is None:
@@ -207,7 +207,7 @@ def _scores(asked: Asked, indexes: IntArray) -> Iterator[dict[str, float]]:
     columns: dict[str, FloatArray] = {}
     if demand.rank is not None:
         columns["rank"] = hosts.ranked(demand.rank)
-    policy = concerned(asked.search.policy, demand)
+    policy = concerned(asked.search.policy, demand, asked.search.fleet)
     columns.update((score.name, score.of(demand, hosts)) for score, _ in policy)
     columns["total"] = total_score(policy, demand, hosts)
     return (

@@ -10,7 +10,7 @@ from innkeeper_controller.scheduling.choice.search import Best, Question, Search
 from innkeeper_controller.scheduling.columns.fleet import Fleet, repelled_keys
 from innkeeper_controller.scheduling.columns.hosts import Rows, all_rows, one_row
 from innkeeper_controller.scheduling.model import Demand
-from innkeeper_controller.scheduling.scores import total_score
+from innkeeper_controller.scheduling.scores import concerned, total_score
 
 #: Kinds of VM that are remembered.
 MAX_KINDS: Final = 16
@@ -93,7 +93,8 @@ class Ranking:
 
     def is_current(self) -> bool:
         """Say whether it can be brought up to date, rather than made anew."""
-        return self._fleet.changes.since(self._seen) is not None
+        is_scored_alike = concerned(self._search.policy, self._demand, self._fleet) == self._question.policy
+        return is_scored_alike and self._fleet.changes.since(self._seen) is not None
 
     def best(self) -> Best | None:
         """Return the best host as things are."""

@@ -27,7 +27,7 @@ class Sizes(NamedTuple):
     block: int = 64
     #: Hosts that are looked at each time because they changed.
     hot: int = 128
-    #: Hosts that may have been hot before all blocks are made anew, at least; an eighth of all where that is more.
+    #: Hosts that may have been hot before all blocks are made anew, at least; one in ``_WARM_PART`` where that is more.
     warm: int = 2048
 
 
@@ -44,6 +44,8 @@ _MANY: Final = 4096.0
 _CLASSES_OF_WARM: Final = 8
 #: More blocks than that are not worth their looking up: blocks of large fleets are larger.
 _MOST_BLOCKS: Final = 800
+#: One host in so many may be warm: they are put in order again each time that the hot ones cool down.
+_WARM_PART: Final = 24
 #: Classes of size for each doubling.
 _CLASSES: Final = 2
 _LEAST: Final = 2.0**-20
@@ -82,7 +84,9 @@ class Blocks:
         self._seen = fleet.changes.seen
         rows, starts = self._in_order(np.arange(fleet.count))
         self._main_blocks = self._blocks = len(starts)
-        self._most_warm_blocks = -(-(max(sizes.warm, fleet.count // 8) + sizes.hot) // self._size) + _CLASSES_OF_WARM
+        self._most_warm_blocks = (
+            -(-(max(sizes.warm, fleet.count // _WARM_PART) + sizes.hot) // self._size) + _CLASSES_OF_WARM
+        )
         self._hot_at = (self._main_blocks + self._most_warm_blocks) * self._size
         places = self._hot_at + sizes.hot + 1 + LOOKED_AT * self._size
         self.hot = 0

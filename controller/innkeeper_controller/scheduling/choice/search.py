@@ -77,7 +77,7 @@ class Search:
             eligible=fleet.mask(key, lambda at: _holding(static, demand, Rows(fleet, at))),
             clauses=[clause for clause in moving if not clause.is_slow],
             slow=[clause for clause in moving if clause.is_slow],
-            policy=concerned(self.policy, demand),
+            policy=concerned(self.policy, demand, fleet),
         )
 
     def best(self, demand: Demand) -> Best | None:

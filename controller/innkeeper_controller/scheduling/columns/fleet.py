@@ -66,6 +66,7 @@ class Fleet:
         self._coming: dict[int, set[str]] = {}
         self._free_rows: list[int] = []
         self._banned: set[int] = set()
+        self._failed: set[int] = set()
         self._limited: set[int] = set()
         #: Rows that have other images than before.
         self._fetched = Changes()
@@ -85,6 +86,7 @@ class Fleet:
         self.views[row] = view
         self._set_totals(row, view)
         self._set_rooms(row, view, old)
+        (self._failed.add if view.failures else self._failed.discard)(row)
         if old is None or _what_it_is(old) != _what_it_is(view):
             (self._banned.add if view.ban else self._banned.discard)(row)
             (self._limited.add if _has_limits(view) else self._limited.discard)(row)
@@ -106,6 +108,7 @@ class Fleet:
         self._cells.pop(row, None)
         self._coming.pop(row, None)
         self._banned.discard(row)
+        self._failed.discard(row)
         self._limited.discard(row)
         self.groups.forget(row)
         for scope, membership in list(self.repelling.items()):
@@ -163,6 +166,7 @@ class Fleet:
         other._coming = {row: set(digests) for row, digests in self._coming.items()}
         other._free_rows = list(self._free_rows)
         other._banned, other._limited = set(self._banned), set(self._limited)
+        other._failed = set(self._failed)
         return other
 
     def _new_row(self, host_id: HostId) -> int:
@@ -342,6 +346,11 @@ class Fleet:
     def has_bans(self) -> bool:
         """Whether any host is banned."""
         return bool(self._banned)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether VMs failed to start on any host lately."""
+        return bool(self._failed)
 
     @property
     def has_limits(self) -> bool:
