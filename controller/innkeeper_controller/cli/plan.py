@@ -253,7 +253,7 @@ def apply(inn: Invocation, file: str) -> None:
     """
     found = _read_plan(file)
     answer = inn.call("plan.apply", **{key: found[key] for key in _SENT if key in found})
-    inn.show(answer, lambda: _applied_text(found, answer))
+    inn.show(answer, lambda: applied_text(found, answer))
 
 
 def _read_plan(file: str) -> Json:
@@ -269,16 +269,33 @@ def _read_plan(file: str) -> Json:
     return found
 
 
-def _applied_text(found: Json, answer: Json) -> str:
+def applied_text(found: Json, answer: Json) -> str:
+    """Return what became of a plan that was applied."""
     vm_ids, waiting = answer["vm_ids"], answer.get("waiting", ())
     if found["kind"] == "drain":
-        return f"{found['host']} is drained: {words.count(len(vm_ids), 'VM')} on the way, as planned."
+        return _drained_text(found["host"], len(vm_ids), len(found.get("stuck", ())))
     started = [vm_id for vm_id in vm_ids if vm_id not in set(waiting)]
     text = f"{_which(started)} started as planned." if started else "No VM is started."
     if not waiting:
         return text
     waits = f"VM {waiting[0]} waits" if len(waiting) == 1 else f"VMs {spans(waiting)} wait"
     return f"{text} {waits}; `inn vm why {waiting[0]}` says what for."
+
+
+def _drained_text(host: str, moved: int, stuck: int) -> str:
+    """Return how many are on the way, and what to do about those that stay."""
+    if not stuck:
+        return f"{host} is drained: {words.count(moved, 'VM')} on the way, as planned."
+    stay = f"{words.count(stuck, 'VM')} {'stays' if stuck == 1 else 'stay'}."
+    go = f"{words.count(moved, 'VM')} {'is' if moved == 1 else 'are'} on the way, as planned"
+    text = (
+        f"{host} takes no new VMs: {go}; {stay}"
+        if moved
+        else f"{host} takes no new VMs, but none is on the way: {stay}"
+    )
+    does, it = ("does", "it") if stuck == 1 else ("do", "them")
+    why = f"`inn plan drain {host}` says why {'it' if stuck == 1 else 'they'} {does}"
+    return f"{text}\n{why}; once that is mended, `inn host drain {host}` moves {it}."
 
 
 def _which(vm_ids: Sequence[int]) -> str:

@@ -9,18 +9,16 @@ from innkeeper_controller.placement import departures
 from innkeeper_controller.placement.fitting import demand_of
 from innkeeper_controller.placement.waits import waiting_words
 from innkeeper_controller.records import Host, VmRecord
+from innkeeper_controller.scheduling.answers.elsewhere import verdicts_elsewhere
 from innkeeper_controller.scheduling.answers.remedies import remedy_words
-from innkeeper_controller.scheduling.answers.verdicts import verdicts
 from innkeeper_controller.scheduling.model import Verdicts
 from innkeeper_controller.turn import RefusalError, Turn
-from innkeeper_plugins.vocabulary import HostId, Value, VmState
+from innkeeper_plugins.vocabulary import Value, VmState
 
 _replace = msgspec.structs.replace
 
 #: ``{state: whether to move live, in the order to be tried}``, as a drain does.
 WAYS: Final = {VmState.RUNNING: (True, False), VmState.SUSPENDED: (False,), VmState.POWEROFF: (False,)}
-#: The clause by which VMs are kept from the hosts that they leave.
-_LEFT: Final = "exclusion"
 
 
 class Move(Value):
@@ -138,22 +136,19 @@ def _nowhere(turn: Turn, host: Host, vm: VmRecord) -> Stuck:
     """Return why no other host takes the VM."""
     demand = _replace(demand_of(turn.cluster, vm), excluded=frozenset({host.host_id}))
     with turn.cluster.placement.without(vm.vm_id):
-        found = verdicts(demand, departures.placer_of(turn).search, limit=2)
-    return stuck_for(vm, found, frozenset({host.host_id}))
+        found = verdicts_elsewhere(demand, departures.placer_of(turn).search)
+    return stuck_for(vm, found)
 
 
-def stuck_for(vm: VmRecord, found: Verdicts, without: frozenset[HostId]) -> Stuck:
+def stuck_for(vm: VmRecord, found: Verdicts) -> Stuck:
     """Return why no host takes a VM that has to leave its own.
 
     Args:
         vm: The VM.
-        found: What all hosts say of it, with at least one that it does not have to leave.
-        without: The hosts that it has to leave.
+        found: What the hosts say of it that it does not have to leave.
     """
-    others = found.hosts_total - len(without)
-    counts = {name: count for name, count in found.counts.items() if name != _LEFT}
-    nearest = next((each for each in found.hosts if each.host_id not in without), None)
-    why = waiting_words(counts, others) if others else "There is no other host."
+    nearest = next(iter(found.hosts), None)
+    why = waiting_words(found.counts, found.hosts_total) if found.hosts_total else "There is no other host."
     remedy = ""
     if nearest is not None:
         why += f" {nearest.host_name} comes closest: {'; '.join(each.message for each in nearest.obstacles)}."

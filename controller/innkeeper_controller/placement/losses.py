@@ -138,7 +138,7 @@ class _Losing:
         survivors = tuple(
             self._survivor(vm, host_id) for vm in vms if (host_id := found.hosts.get(vm.vm_id)) is not None
         )
-        told = (self._stuck(vm, found.verdicts.get(vm.vm_id), images_lost, dead) for vm in vms)
+        told = (self._stuck(vm, found.verdicts.get(vm.vm_id), images_lost) for vm in vms)
         loss = HostLoss(
             hosts=tuple(host.name for host in hosts),
             holds=len(survivors) == len(vms),
@@ -175,12 +175,10 @@ class _Losing:
         demand = _replace(demand_of(self._cluster, vm), excluded=dead)
         return Lost(load=load_of(vm, host_id), host_id=host_id, demand=demand)
 
-    def _stuck(
-        self, vm: VmRecord, found: Verdicts | None, images_lost: dict[VmId, str], dead: frozenset[HostId]
-    ) -> Stuck | None:
+    def _stuck(self, vm: VmRecord, found: Verdicts | None, images_lost: dict[VmId, str]) -> Stuck | None:
         if vm.vm_id in images_lost:
             return Stuck(vm_id=vm.vm_id, name=vm.name, state=vm.state.value, why=images_lost[vm.vm_id])
-        return stuck_for(vm, found, dead) if found is not None else None
+        return stuck_for(vm, found) if found is not None else None
 
     def _survivor(self, vm: VmRecord, host_id: HostId) -> Survivor:
         target = self._cluster.hosts[host_id]

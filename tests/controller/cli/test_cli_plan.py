@@ -22,6 +22,7 @@ from tests.controller.builders import (
     put,
 )
 
+from innkeeper_controller.cli.plan import applied_text
 from innkeeper_controller.records import DefaultLimits, StoredTemplate
 from innkeeper_controller.requests.catalogue import REQUESTS
 from innkeeper_controller.turn import RefusalError
@@ -166,6 +167,32 @@ def test_a_drain_is_planned_kept_and_applied(world, tmp_path):
     assert reactor.cluster.vms[0].destination_id == 2
 
 
+def test_a_drain_that_moves_nobody_says_who_stays_and_what_to_do(world, tmp_path):
+    reactor = a_reactor(a_host(1), a_host(2, cpu_cores=1.0), scheduler="none")
+    for _ in range(2):
+        a_vm(reactor, VmState.RUNNING, template=BARE)
+    (tmp_path / "p.json").write_text(world(reactor, "plan", "drain", "h1", "-o", "json").out)
+    ran = world(reactor, "plan", "apply", "p.json")
+
+    assert ran.out.splitlines() == [
+        "h1 takes no new VMs: 1 VM is on the way, as planned; 1 VM stays.",
+        "`inn plan drain h1` says why it does; once that is mended, `inn host drain h1` moves it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moved", "stuck", "said"),
+    [
+        (0, 2, "h1 takes no new VMs, but none is on the way: 2 VMs stay."),
+        (3, 1, "h1 takes no new VMs: 3 VMs are on the way, as planned; 1 VM stays."),
+    ],
+)
+def test_how_many_stay_is_told_in_the_first_line(moved, stuck, said):
+    found = {"kind": "drain", "host": "h1", "stuck": [{}] * stuck}
+
+    assert applied_text(found, {"vm_ids": list(range(moved))}).splitlines()[0] == said
+
+
 # --- drain
 
 
@@ -242,6 +269,14 @@ def test_any_host_names_those_for_which_n_plus_1_does_not_hold(world):
 
     assert (ran.code, ran.out.splitlines()[0]) == (1, "N+1 does not hold for 1 of 2 hosts:")
     assert ran.out.splitlines()[2].startswith("h1      2             1  The only host cannot take it: cpu")
+
+
+def test_a_host_that_dies_is_not_among_those_that_are_said_to_keep_its_vms_out(world):
+    reactor = a_reactor(*(a_host(number, cpu_cores=0.5) for number in (1, 2, 3)), scheduler="none")
+    a_vm(reactor, VmState.RUNNING, template=BARE)
+
+    for arguments in (("--any",), ("h1",)):
+        assert "None of 2 hosts can take it: cpu keeps 2 out." in world(reactor, "plan", "lose", *arguments).out
 
 
 @pytest.mark.parametrize("arguments", [(), ("--any", "h1")])

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from innkeeper_controller.scheduling.answers.asking import Asked, ask
-from innkeeper_controller.scheduling.answers.verdicts import verdicts
+from innkeeper_controller.scheduling.answers.elsewhere import verdicts_elsewhere
 from innkeeper_controller.scheduling.choice.alike import kind_of
 from innkeeper_controller.scheduling.choice.match_making import Placer
 from innkeeper_controller.scheduling.columns.hosts import one_host
@@ -179,7 +179,7 @@ def lose(placer: Placer, lost: Sequence[Lost], *, told: int) -> Losses:
             if host_id is not None:
                 undo.callback(fleet.give_back, host_id, take(placer, host_id, _bringing_nothing(each.demand)))
             elif len(why) < told:
-                why[each.demand.vm_id] = verdicts(each.demand, placer.search, limit=len(each.demand.excluded) + 1)
+                why[each.demand.vm_id] = verdicts_elsewhere(each.demand, placer.search)
     return Losses(hosts=found, verdicts=why)
 
 
