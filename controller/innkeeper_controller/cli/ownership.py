@@ -140,21 +140,30 @@ def unlock(noun: str) -> Verb:
     return command
 
 
+#: What is noted in the example, and what the attributes of a noun are for.
+_NOTED = {
+    "host": (
+        "RACK=r1",
+        "Set the labels of it, which templates ask for (SCOPE = rack), from a file; - for standard input.",
+    )
+}
+_NOTED_ELSE = ("LABELS=web", "Note attributes of it, from a file; - for standard input.")
+
+
 def update(noun: str) -> Verb:
     """Return ``inn NOUN update``."""
     whose, example = _subject(noun), _EXAMPLES[noun]
+    noted, text = _NOTED.get(noun, _NOTED_ELSE)
 
-    @verb(
-        "update", f"inn {noun} update {example} notes.one", f"echo LABELS=web | inn {noun} update {example} - --append"
-    )
+    @verb("update", f"inn {noun} update {example} notes.one", f"echo {noted} | inn {noun} update {example} - --append")
     @_argument(noun)
     @click.argument("file", metavar="FILE", type=click.File(encoding="utf-8"))
     @click.option("--append", is_flag=True, help="Replace only what the file names.")
     def command(inn: Invocation, name_or_id: str, file: IO[str], *, append: bool) -> None:
-        """Note attributes of it, from a file; - for standard input."""
         answer = inn.call(f"{noun}.update", **whose(inn, name_or_id), template=file.read(), append=append or None)
         inn.show(answer, lambda: f"{noun.upper() if noun == 'vm' else noun.capitalize()} {answer['name']} is noted.")
 
+    command.help = text
     return command
 
 
