@@ -10,6 +10,7 @@ import msgspec
 from innkeeper_controller import access, leases, quotas, surroundings
 from innkeeper_controller.access import Right
 from innkeeper_controller.disks import Search, image_ref
+from innkeeper_controller.expressions.names import KNOWN
 from innkeeper_controller.records import Moment, Network, ScheduledAction, VmRecord
 from innkeeper_controller.requests import find
 from innkeeper_controller.requests.templates import refuse_mistakes, refuse_restricted, refused_mistakes
@@ -115,7 +116,8 @@ def draw(turn: Turn, text: str, overrides: dict[str, str], *, own: bool = True) 
     """
     with refused_mistakes():
         is_short = len(text) <= MAX_REMEMBERED_CHARACTERS
-        template = _read(text, tuple(overrides.items())) if is_short else read_vm_template(text, overrides=overrides)
+        read = _read if is_short else _read.__wrapped__
+        template = read(text, tuple(overrides.items()), turn.cluster.placement.attribute_names())
     if own and turn.user is not None and not turn.user.is_admin:
         found = _restricted_in if is_short else _restricted_in.__wrapped__
         refuse_restricted(found(text, tuple(overrides.items()), turn.settings.restricted_vm))
@@ -134,9 +136,9 @@ def _restricted_in(text: str, overrides: tuple[tuple[str, str], ...], table: tup
 
 
 @functools.lru_cache(maxsize=256)
-def _read(text: str, overrides: tuple[tuple[str, str], ...]) -> VmTemplate:
+def _read(text: str, overrides: tuple[tuple[str, str], ...], of_hosts: frozenset[str]) -> VmTemplate:
     """Read a template; people and programs send the same one again and again."""
-    return read_vm_template(text, overrides=dict(overrides))
+    return read_vm_template(text, overrides=dict(overrides), host_attributes=KNOWN | of_hosts)
 
 
 def _network(search: Search, nic: NicTemplate) -> Network | None:

@@ -190,6 +190,30 @@ def test_a_wrong_attribute_given_beside_the_template_is_told_without_a_place():
     ]
 
 
+def with_facts(host, labels, **facts):
+    told = replace(host.advertisement, facts={**host.advertisement.facts, **facts})
+    return replace(host, advertisement=told, labels=labels)
+
+
+def test_what_a_fact_or_label_of_any_host_tells_may_be_asked_for_without_a_remark():
+    reactor = a_reactor(a_host(1), with_facts(a_host(2), {"Row": "7"}, RACK="r1"))
+    asking = """NAME=a CPU=1 MEMORY=64 SCHED_REQUIREMENTS="RACK = \\"r1\\" & ROW = 7 & SHELF = 1" """
+
+    def remarks():
+        return [each.message for each in ask(reactor, "vm.submit", user=ANN, template=asking).remarks]
+
+    unknown = "SCHED_REQUIREMENTS: No host attribute is called {}. Hosts without it count as not having it."
+    assert remarks() == [unknown.format("SHELF")]
+    put(reactor, with_facts(a_host(3), {}, SHELF_2=2))
+    assert remarks() == [f"{unknown.format('SHELF')} Did you mean SHELF_2?"]
+    put(reactor, a_host(2))
+    assert remarks() == [
+        unknown.format("RACK"),
+        unknown.format("ROW"),
+        f"{unknown.format('SHELF')} Did you mean SHELF_2?",
+    ]
+
+
 def test_remarks_reach_the_person_who_asked():
     answer = ask(a_site(), "vm.submit", template="NAME = x\nMEMORY = 1\n", user=ANN)
 

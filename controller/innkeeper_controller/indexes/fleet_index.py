@@ -1,6 +1,6 @@
 """The scheduler's columns as an index of the records: brought along with every change, and taken back with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -32,6 +32,11 @@ class FleetIndex:
     holders: dict[str, dict[HostId, None]] = field(default_factory=dict)
     _hosts: dict[HostId, Host] = field(default_factory=dict)
     _clusters: dict[int, ClusterRecord] = field(default_factory=dict)
+    #: ``{host: names of its attributes}``, and how many hosts have the same ones: most have.
+    _names: dict[HostId, frozenset[str]] = field(default_factory=dict)
+    _hosts_with: dict[frozenset[str], int] = field(default_factory=dict)
+    #: All of them; None where that has to be found anew.
+    _all_names: frozenset[str] | None = field(default=None, compare=False)
     #: ``{VM: {host: what it takes there}}``
     _taken: dict[VmId, dict[HostId, Load]] = field(default_factory=dict)
 
@@ -44,6 +49,12 @@ class FleetIndex:
             self._follow_host(record.host_id, old, new)  # type: ignore[arg-type]  # as above
         elif isinstance(record, ClusterRecord):
             self._follow_cluster(record, is_there=new is not None)
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what some host can be asked for: facts and labels; the same object as long as none comes or goes."""
+        if self._all_names is None:
+            self._all_names = frozenset().union(*self._hosts_with)
+        return self._all_names
 
     @contextmanager
     def without(self, vm_id: VmId) -> Iterator[Fleet]:
@@ -62,14 +73,32 @@ class FleetIndex:
         if new is None:
             self._hosts.pop(host_id, None)
             self.fleet.drop(host_id)
+            self._follow_names(host_id, ())
             return
         self._hosts[host_id] = new
-        self.fleet.put(view_of(new, self._clusters.get(new.cluster_id)))
+        view = view_of(new, self._clusters.get(new.cluster_id))
+        self.fleet.put(view)
+        self._follow_names(host_id, view.attributes)
         if old is None:
             # One that was deleted in this turn and is taken back finds its VMs again.
             for taken in self._taken.values():
                 if host_id in taken:
                     self.fleet.take(host_id, taken[host_id])
+
+    def _follow_names(self, host_id: HostId, names: Iterable[str]) -> None:
+        before, now = self._names.pop(host_id, frozenset()), frozenset(names)
+        if now:
+            self._names[host_id] = before if now == before else now
+        if now == before:
+            return
+        if before:
+            self._hosts_with[before] -= 1
+            if not self._hosts_with[before]:
+                del self._hosts_with[before]
+                self._all_names = None
+        if now:
+            self._all_names = self._all_names if now in self._hosts_with else None
+            self._hosts_with[now] = self._hosts_with.get(now, 0) + 1
 
     def _follow_images(self, host_id: HostId, old: Host | None, new: Host | None) -> None:
         had = old.advertisement.images if old is not None else ()

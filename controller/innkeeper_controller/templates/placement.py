@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 
 from innkeeper_controller.expressions import ExpressionError, compile_rank, compile_requirement
-from innkeeper_controller.expressions.names import unknown_names
+from innkeeper_controller.expressions.names import KNOWN, unknown_names
 from innkeeper_controller.expressions.requirements import mixes_signs
 from innkeeper_controller.expressions.syntax import Rank, Requirement
 from innkeeper_controller.templates.validation import Checked, Entry
@@ -58,10 +58,13 @@ def _tree(
         return None
     for unknown in unknown_names(text, tree, known):
         place = _place(entry, unknown.position)
-        if unknown.suggestion:
+        if unknown.suggestion in KNOWN:
             checked.findings.mistake(place, name, f"{name}: {unknown.message}", unknown.suggestion)
         else:
-            checked.findings.remark(place, name, f"{name}: {unknown.message} Hosts without it count as not having it.")
+            # A host that comes later may have it: GPU_1 is not to be refused because there is a GPU_0.
+            hint = f" Did you mean {unknown.suggestion}?" if unknown.suggestion else ""
+            text = f"{name}: {unknown.message} Hosts without it count as not having it.{hint}"
+            checked.findings.remark(place, name, text)
     return tree
 
 

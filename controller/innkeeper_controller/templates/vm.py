@@ -97,7 +97,7 @@ def vm_template(attributes: Sequence[Attribute], *, host_attributes: Collection[
     Args:
         attributes: As parsed.
         host_attributes: What requirements and ranks may ask of hosts; others are remarked on, or are mistakes where
-            one of these was probably meant.
+            one that all hosts have was probably meant.
 
     Raises:
         TemplateError: with every mistake.
