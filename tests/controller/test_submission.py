@@ -190,6 +190,14 @@ def test_a_wrong_attribute_given_beside_the_template_is_told_without_a_place():
     ]
 
 
+def test_a_vector_given_beside_the_template_is_told_to_belong_into_it():
+    example = "OS = [ ARCH = x86_64, BOOT = disk0 ]"
+
+    assert mistakes(a_site(), BARE, set={"OS": "[ARCH=aarch64]"}) == [
+        ("OS", 0, 0, f"OS is a vector: write {example} into the template; only single values are set here.")
+    ]
+
+
 def with_facts(host, labels, **facts):
     told = replace(host.advertisement, facts={**host.advertisement.facts, **facts})
     return replace(host, advertisement=told, labels=labels)

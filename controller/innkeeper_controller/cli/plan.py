@@ -48,7 +48,11 @@ def template_text(inn: Invocation, name: str) -> str:
 
 TEMPLATE_NAME = "FILE|-|TEMPLATE"
 SETTINGS = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set or replace an attribute; repeatable."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set or replace an attribute by a single value; vectors belong into the template. Repeatable.",
 )
 
 

@@ -176,7 +176,10 @@ class _Check:
             self._vector(attribute, value, known)
         elif known.kind is Kind.VECTOR:
             example = f"{known.name} = {known.example}"
-            self._findings.mistake(place, known.name, f"{known.name} has to be a vector, like {example}.")
+            text = f"{known.name} has to be a vector, like {example}."
+            if not attribute.line:
+                text = f"{known.name} is a vector: write {example} into the template; only single values are set here."
+            self._findings.mistake(place, known.name, text)
         else:
             self._scalar(self._top, known, value, place, known.name)
 

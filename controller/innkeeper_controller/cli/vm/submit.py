@@ -23,7 +23,13 @@ from innkeeper_controller.cli.output import Json
 @click.argument("template", metavar="FILE|-", type=click.Path(allow_dash=True))
 @click.option("-n", "--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many alike.")
 @click.option("--name", help="Name instead of the template's; several get -0, -1... behind it.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set or replace an attribute; repeatable.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set or replace an attribute by a single value; vectors belong into the template. Repeatable.",
+)
 @click.option("--hold", is_flag=True, help="Keep it from the scheduler until `inn vm release` or `inn vm deploy`.")
 def submit(
     inn: Invocation, template: str, count: int, name: str | None, settings: tuple[str, ...], *, hold: bool
