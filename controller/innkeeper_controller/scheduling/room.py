@@ -122,11 +122,17 @@ def why_not_within_limits(demand: Demand, host: OneHost) -> Obstacle:
     found = []
     for limits, amount, unit in ((view.cpu, wants.cpu_cores, "cores"), (view.memory, wants.memory_mib, "MiB")):
         if not _is_within(limits, amount):
-            step = f" in steps of {limits.step_size:g}" if limits.step_size else ""
-            span = f"{limits.min_unit:g} to {limits.max_unit:.10g}" if limits.max_unit < np.inf else "any number of"
-            span = f"at least {limits.min_unit:g}" if limits.max_unit == np.inf and limits.min_unit else span
-            found.append(f"a VM here takes {span} {unit}{step}, this one {amount:.10g}")
+            found.append(f"a VM here takes {_limit_words(limits, amount, unit)}, this one takes {amount:.10g}")
     return Obstacle(clause="limits", message="; ".join(found))
+
+
+def _limit_words(limits: Inventory, amount: float, unit: str) -> str:
+    """Return the limit that an amount does not keep to."""
+    if amount > limits.max_unit:
+        return f"at most {limits.max_unit:.10g} {unit}"
+    if amount < limits.min_unit:
+        return f"at least {limits.min_unit:.10g} {unit}"
+    return f"{unit} in steps of {limits.step_size:g}"
 
 
 def _is_within(limits: Inventory, amount: float) -> bool:

@@ -60,8 +60,14 @@ def left(free: float, of_what: str, text: Callable[[float], str], unit: str = ""
     of = f" of {of_what}" if of_what else unit
     if free > 0:
         return f"{text(free)}{of} are free"
-    too_much = f" ({text(-free)}{unit} too much are given away)" if free < 0 else ""
+    too_much = f" ({text(-free)}{_too_much(-free, unit)} given away)" if free < 0 else ""
     return f"none{f' of {of_what}' if of_what else ''} is free{too_much}"
+
+
+def _too_much(amount: float, unit: str) -> str:
+    if not unit:
+        return " too much are"
+    return f"{unit.removesuffix('s')} too many is" if amount == 1 else f"{unit} too many are"
 
 
 def listed(names: Iterable[str]) -> str:

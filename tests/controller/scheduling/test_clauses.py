@@ -4,7 +4,7 @@ import math
 
 import pytest
 from msgspec.structs import replace
-from sample_hosts import DEVICES, NODES, make_fleet, make_load, rooms
+from sample_hosts import DEVICES, NODES, make_demand, make_fleet, make_host, make_load, rooms
 
 from innkeeper_controller.inventory import Inventory
 from innkeeper_controller.scheduling.answers.verdicts import obstacles_on
@@ -171,13 +171,13 @@ TOGETHER, APART, SPREAD = (term(each, scope="rack") for each in Relation)
             {"cpu_cores": 0.75},
             {"cpu": Inventory(total=8, min_unit=0.5, max_unit=4, step_size=0.5)},
             None,
-            ("limits", "a VM here takes 0.5 to 4 cores in steps of 0.5, this one 0.75", 1.0),
+            ("limits", "a VM here takes cores in steps of 0.5, this one takes 0.75", 1.0),
         ),
         (
             {"memory_mib": 512},
             {"memory": Inventory(total=8192, min_unit=1024)},
             None,
-            ("limits", "a VM here takes at least 1024 MiB, this one 512", 1.0),
+            ("limits", "a VM here takes at least 1024 MiB, this one takes 512", 1.0),
         ),
         (
             {"terms": (SPREAD,)},
@@ -312,3 +312,25 @@ def test_an_obstacle_that_is_told_has_a_remedy_where_room_is_short(demand, host)
 )
 def test_sizes_are_readable_and_exact(mib, text):
     assert size_text(mib) == text
+
+
+@pytest.mark.parametrize(
+    ("used", "said"),
+    [
+        (5, "1 core is needed, none of 2 is free (3 cores too many are given away)"),
+        (3, "1 core is needed, none of 2 is free (1 core too many is given away)"),
+    ],
+)
+def test_cores_that_are_given_away_too_often_are_counted(used, said):
+    fleet = make_fleet(make_host(1, cpu_cores=2))
+    fleet.take(HostId(1), make_load(7, cpu_cores=used))
+
+    assert [each.message for each in obstacles_on(make_demand(cpu_cores=1), fleet, HostId(1), CLAUSES)] == [said]
+
+
+def test_a_vm_that_is_too_large_for_a_host_is_told_the_most_that_one_takes():
+    fleet = make_fleet(make_host(1, memory=Inventory(total=4096, max_unit=512)))
+
+    assert [each.message for each in obstacles_on(make_demand(memory_mib=1024), fleet, HostId(1), CLAUSES)] == [
+        "a VM here takes at most 512 MiB, this one takes 1024"
+    ]
