@@ -48,7 +48,7 @@ def explain_waiting(turn: Turn, vm: VmRecord, limit: int | None) -> dict[str, ob
         "policy": turn.settings.policy,
         "weights": found.weights,
         "nearest_miss": found.nearest_miss,
-        "remedies": tuple(text for text in (found.remedy, found.switch, found.smaller, found.ends) if text),
+        "remedies": tuple(text for text in (found.remedy, found.switch, found.smaller, _who_would_help(found)) if text),
         "ends_vm_ids": tuple(found.ends_vm_ids),
     }
 
@@ -84,11 +84,17 @@ def _reason(turn: Turn, vm: VmRecord, found: Verdicts) -> tuple[str, str]:
     if out_of_reach:
         return out_of_reach, "It starts by itself as soon as a host that has it is there."
     if not found.fitting:
-        return waiting_words(found.counts, found.hosts_total), _BY_ITSELF
+        words = waiting_words(found.counts, found.hosts_total)
+        return words if _who_would_help(found) else f"{words} {found.ends}".strip(), _BY_ITSELF
     noted = turn.cluster.waits.get(vm.vm_id, "")
     if vm.wishes.gang is not None and noted:
         return noted, "It starts by itself as soon as the hosts have room for the whole gang."
     return _refused_plan(turn, vm, found)
+
+
+def _who_would_help(found: Verdicts) -> str:
+    """Return whose end would let the VM in; that nobody's would is a reason and helps nobody."""
+    return found.ends if found.ends_vm_ids else ""
 
 
 def _not_looked_at(turn: Turn, vm: VmRecord, could: str) -> tuple[str, str] | None:

@@ -62,9 +62,10 @@ def test_why_a_vm_waits_that_fits_nowhere():
     answer = ask(reactor, "vm.why", vm_id=second.vm_id)
 
     assert why(reactor, first) == (
-        "None of 2 hosts can take it: host state keeps 1 out, memory 1.",
+        "None of 2 hosts can take it: host state keeps 1 out, memory 1. No VM's end would make it fit anywhere.",
         "It starts by itself as soon as one can.",
     )
+    assert not [each for each in answer.remedies if "end" in each.split()], "what helps nobody is no remedy"
     assert (answer.queue_position, answer.counts) == (2, {"memory": 1, "host state": 1})
     assert [(each.host, each.fits, each.obstacles) for each in answer.hosts] == [
         ("h1", False, (("memory", "512 MiB of memory are needed, 100 MiB of 100 MiB are free"),)),

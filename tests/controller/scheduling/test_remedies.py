@@ -145,6 +145,10 @@ def test_cores_and_memory_that_are_missing_are_told_together():
     assert found.ends == "No VM's end would make it fit anywhere."
 
 
+def test_nothing_is_said_of_the_end_of_others_where_they_are_not_in_the_way():
+    assert told(make_demand(hypervisor="vmware"), make_host(1), make_host(2, usable=False)).ends == ""
+
+
 def test_a_host_that_is_off_is_switched_on_and_given_room():
     found = told(make_demand(memory_mib=9216), make_host(1, usable=False, unusable_reason="disabled"))
 

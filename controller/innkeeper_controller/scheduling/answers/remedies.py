@@ -35,7 +35,7 @@ _EXACT: Final = 1e-9
 
 
 class Ends(Value):
-    """Whose end would help."""
+    """Whose end would help, or in words that nobody's would; empty where others are not in the way."""
 
     words: str = ""
     vm_ids: tuple[VmId, ...] = ()
@@ -104,7 +104,7 @@ def ends_of(asked: Asked, nearest: IntArray, loads_on: LoadsOn, priority_of: Cal
         if chosen and _would_fit(asked, row, view.host_id, chosen):
             vm_ids = tuple(sorted(load.vm_id for load in chosen))
             return Ends(words=f"It would fit on {view.name} if {_ended(vm_ids)}.", vm_ids=vm_ids)
-    if not (could & ~_is_fixed(asked)).any():
+    if _others_matter(asked) and not (could & ~_is_fixed(asked)).any():
         return Ends(words="No VM's end would make it fit anywhere.")
     return Ends()
 
@@ -136,6 +136,11 @@ def _is_fixed(asked: Asked) -> BoolArray:
         if clause.reads is not None or clause.name in _FIXED:
             mask |= fails
     return mask
+
+
+def _others_matter(asked: Asked) -> bool:
+    """Say whether what other VMs take, or where they are, keeps the VM from any host."""
+    return any(clause.reads is None and clause.name not in _FIXED for clause, _ in asked.failing)
 
 
 def _missing(demand: Demand, fleet: Fleet, row: int) -> dict[str, float]:
