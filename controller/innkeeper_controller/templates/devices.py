@@ -49,7 +49,15 @@ def cores_of(checked: Checked, numa: NumaWish | None, vcpus: int) -> float:
 
 def pci_of(checked: Checked) -> tuple[PciWish, ...]:
     """Return the devices that the guest asks for, in order."""
-    return tuple(_wish(checked, group) for group in checked.vectors.get("PCI", ()))
+    found: list[PciWish] = []
+    for group in checked.vectors.get("PCI", ()):
+        wish = _wish(checked, group)
+        if wish.address and wish.address in {each.address for each in found}:
+            name = "ADDRESS" if group.text("ADDRESS") else "SHORT_ADDRESS"
+            text = f"The device at {wish.address} is asked for already; a guest has it once."
+            checked.findings.mistake(group.place(name), f"PCI/{name}", text)
+        found.append(wish)
+    return tuple(found)
 
 
 def _wish(checked: Checked, group: Group) -> PciWish:

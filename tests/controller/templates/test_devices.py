@@ -76,6 +76,11 @@ def test_as_many_cores_are_set_aside_as_a_guest_has_for_itself(text, cores, rema
             "PCI/SHORT_ADDRESS",
             "3b:00.0 is not at 0000:3c:00.0.",
         ),
+        (
+            'PCI = [ ADDRESS = "0000:3b:00.0" ] PCI = [ CLASS = 0302 ] PCI = [ SHORT_ADDRESS = "3B:00.0" ]',
+            "PCI/SHORT_ADDRESS",
+            "The device at 0000:3b:00.0 is asked for already; a guest has it once.",
+        ),
         ("PCI = [ CLASS = gpu ]", "PCI/CLASS", "CLASS has to be four hexadecimal digits, not 'gpu'."),
     ],
 )
