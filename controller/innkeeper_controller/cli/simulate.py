@@ -135,7 +135,7 @@ def _check_known(name: str, known: tuple[str, ...], what: str, option: str) -> N
     from difflib import get_close_matches
 
     if name not in known:
-        close = get_close_matches(name, known, n=1)
+        close = get_close_matches(name.lower(), known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
         raise click.BadParameter(f"There is no {what} {name!r}. {hint}", param_hint=option)
 

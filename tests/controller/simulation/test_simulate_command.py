@@ -145,6 +145,7 @@ def test_memory_of_jobs_that_say_none_is_as_was_said(simulate, tmp_path):
         ({"hosts": "64c128g"}, "'64c128g' is no host shape; expected is COUNTxCORESMEMORY such as 2000x64c128g"),
         ({"policy": "pakcing"}, "There is no policy 'pakcing'. Did you mean 'packing'?"),
         ({"policy": "zzz"}, "There is no policy 'zzz'. There are packing, "),
+        ({"policy": "PACKING"}, "There is no policy 'PACKING'. Did you mean 'packing'?"),
         ({"policy": "custom"}, "The policy custom and --weight SCORE=N go together."),
         ({"weights": ["packing=1"]}, "The policy custom and --weight SCORE=N go together."),
         ({"policy": "custom", "weights": ["paking=1"]}, "There is no score 'paking'. Did you mean 'packing'?"),
