@@ -60,7 +60,7 @@ def test_a_vm_that_fits_nowhere_is_told_why_for_each_host(cluster):
     cluster.inn("vm", "terminate", str(vm_id), "--wait")
 
     for host in ("h1", "h2"):
-        assert re.search(rf"^{host} +no +.*FREE_CPU.*6400", why, re.MULTILINE), why
+        assert re.search(rf"^{host} +requirements: FREE_CPU > 6400", why, re.MULTILINE), why
 
 
 def test_the_plan_is_the_script_that_the_host_keeps(cluster, resident):
