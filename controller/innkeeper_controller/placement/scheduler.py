@@ -14,7 +14,7 @@ from innkeeper_controller.cluster import Cluster
 from innkeeper_controller.placement import queueing
 from innkeeper_controller.placement.departures import placer_of
 from innkeeper_controller.placement.fitting import demand_of
-from innkeeper_controller.placement.waits import why_waits
+from innkeeper_controller.placement.waits import NO_HOST, why_waits
 from innkeeper_controller.records import Moment, VmRecord
 from innkeeper_controller.scheduling.choice.alike import is_kept_away
 from innkeeper_controller.scheduling.choice.match_making import Placer
@@ -112,6 +112,9 @@ class Scheduler:
         if len(vms) < len(unit):
             # One has ended meanwhile: those that are left are lined up anew.
             cluster.unconsidered.update(dict.fromkeys(vm.vm_id for vm in vms))
+            return
+        if not cluster.hosts:
+            self._leave_out(turn, vms, NO_HOST)
             return
         refusal = limits.refusal(vms[0].owner, len(vms))
         if refusal is not None:

@@ -11,6 +11,7 @@ from innkeeper_controller.scheduling.choice.search import Search
 from innkeeper_controller.scheduling.model import Demand
 from innkeeper_controller.scheduling.words import few
 
+NO_HOST = "There is no host yet."
 #: Clauses that are named in the sentence.
 _NAMED = 3
 #: A sentence that would be longer does without the nearest host.
@@ -45,7 +46,7 @@ def waiting_words(counts: Mapping[str, int], hosts: int, nearest: str = "") -> s
         nearest: The host that comes closest and what it lacks; empty to leave it out.
     """
     if not hosts:
-        return "There is no host yet."
+        return NO_HOST
     if not counts:
         return "A host could take it, but its images or files are on no host that is there."
     (first, most), *others = list(counts.items())[:_NAMED]
